@@ -1,0 +1,147 @@
+"""Anomalies: what can be wrong with an execution, how grave it is, what to check first, and the thresholds.
+
+The table of the rules is here; the tracker holds executions against it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+
+from titan_state.errors import ConfigurationError
+
+
+class AnomalyKind(StrEnum):
+    """What is wrong."""
+
+    ILLEGAL_MOVE = "illegal_move"
+    LEFT_TERMINAL = "left_terminal"
+    UNEXPECTED_FLIP = "unexpected_flip"
+    FLAPPING = "flapping"
+    STUCK_QUEUED = "stuck_queued"
+    STUCK_RUNNING = "stuck_running"
+    STUCK_PAUSED = "stuck_paused"
+    ACTION_NOT_APPLIED = "action_not_applied"
+    UNKNOWN_STATUS = "unknown_status"
+    VANISHED = "vanished"
+    RESULTS_OVERDUE = "results_overdue"
+    BLIND = "blind"
+
+
+class Severity(StrEnum):
+    """How grave an anomaly is."""
+
+    WARNING = "warning"  # worth a look
+    ERROR = "error"  # the platform broke its own rules, or work is lost
+    CRITICAL = "critical"  # the monitor can no longer tell
+
+
+@attrs.frozen
+class Rule:
+    """One row of the table of anomalies.
+
+    Attributes:
+        severity: How grave it is.
+        check_first: What the documentation, or experience, says to check first.
+        ends: Whether it can end, and is then said to have ended (`AnomalyCleared`).
+    """
+
+    severity: Severity
+    check_first: str
+    ends: bool
+
+
+_PAUSE_LOGIC = "whether pause/resume logic is in use"
+_LOGS = "platform logs"
+DETAILS_AND_LOGS: Final = "execution details and platform logs"
+
+RULES: Final[Mapping[AnomalyKind, Rule]] = MappingProxyType(
+    {
+        AnomalyKind.ILLEGAL_MOVE: Rule(Severity.ERROR, _LOGS, ends=False),
+        AnomalyKind.LEFT_TERMINAL: Rule(Severity.ERROR, _LOGS, ends=True),
+        AnomalyKind.UNEXPECTED_FLIP: Rule(Severity.WARNING, _PAUSE_LOGIC, ends=False),
+        AnomalyKind.FLAPPING: Rule(Severity.WARNING, _PAUSE_LOGIC, ends=True),
+        AnomalyKind.STUCK_QUEUED: Rule(Severity.WARNING, "worker capacity and scheduler health", ends=True),
+        AnomalyKind.STUCK_RUNNING: Rule(Severity.WARNING, DETAILS_AND_LOGS, ends=True),
+        AnomalyKind.STUCK_PAUSED: Rule(Severity.WARNING, DETAILS_AND_LOGS, ends=True),
+        AnomalyKind.ACTION_NOT_APPLIED: Rule(Severity.WARNING, "whether the deployment supports it", ends=True),
+        AnomalyKind.UNKNOWN_STATUS: Rule(Severity.WARNING, "the lifecycle's extension", ends=True),
+        AnomalyKind.VANISHED: Rule(Severity.ERROR, "whether it or its task was deleted", ends=True),
+        AnomalyKind.RESULTS_OVERDUE: Rule(Severity.WARNING, "result ingestion or result path timing", ends=True),
+        AnomalyKind.BLIND: Rule(Severity.CRITICAL, "connectivity, credentials, rate limits", ends=True),
+    }
+)
+"""Every kind of anomaly with its rule; the hints are those of the documentation's troubleshooting table."""
+
+STUCK: Final[Mapping[str, AnomalyKind]] = MappingProxyType(
+    {
+        "queued": AnomalyKind.STUCK_QUEUED,
+        "running": AnomalyKind.STUCK_RUNNING,
+        "paused": AnomalyKind.STUCK_PAUSED,
+    }
+)
+"""The anomaly of staying too long in a status."""
+
+
+def _duration(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is None and attribute.name not in _NEEDED:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        allowed = "a number of seconds, 0 or more" + ("" if attribute.name in _NEEDED else ", or None to switch it off")
+        raise ConfigurationError(f"{attribute.name} must be {allowed}, not {value!r}")
+
+
+def _count(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigurationError(f"{attribute.name} must be a whole number of at least 1, or None, not {value!r}")
+
+
+_NEEDED: Final = frozenset({"replica_lag_s", "flap_window_s", "not_found_s", "retention_s"})
+
+
+@attrs.frozen(kw_only=True)
+class Thresholds:
+    """When something counts as an anomaly. All durations are seconds; None switches a rule off.
+
+    Attributes:
+        replica_lag_s: How far an answer of the service may lag behind the truth. Two reads at least this far apart
+            must agree before a contradiction is believed.
+        stuck_queued_s: Queued for longer than this.
+        stuck_running_s: Running for longer than this.
+        stuck_paused_s: Paused for longer than this.
+        flap_count: Flips between running and paused, none of them an action of ours, that count as flapping.
+        flap_window_s: The time within which they must fall.
+        action_s: How long an accepted action may stay without effect.
+        blind_s: How long the monitor may see nothing, or be late against its own plan.
+        results_s: How long results may stay unreadable after success.
+        not_found_s: How long an execution that was never seen may be unreadable (404) after it was asked for.
+        retention_s: How long a finished execution is kept in full, to notice that it runs again.
+        tasks: Other thresholds for single tasks, by task id: how long their executions may be queued, running or paused.
+    """
+
+    replica_lag_s: float = attrs.field(default=5.0, validator=_duration)
+    stuck_queued_s: float | None = attrs.field(default=300.0, validator=_duration)
+    stuck_running_s: float | None = attrs.field(default=None, validator=_duration)
+    stuck_paused_s: float | None = attrs.field(default=None, validator=_duration)
+    flap_count: int | None = attrs.field(default=4, validator=_count)
+    flap_window_s: float = attrs.field(default=600.0, validator=_duration)
+    action_s: float | None = attrs.field(default=60.0, validator=_duration)
+    blind_s: float | None = attrs.field(default=300.0, validator=_duration)
+    results_s: float | None = attrs.field(default=300.0, validator=_duration)
+    not_found_s: float = attrs.field(default=10.0, validator=_duration)
+    retention_s: float = attrs.field(default=900.0, validator=_duration)
+    tasks: Mapping[str, Thresholds] = attrs.field(factory=dict, hash=False)
+
+    def stuck_after(self, status: str, task_id: str | None) -> float | None:
+        """Return after how many seconds an execution of a task is stuck in `status`, None for never."""
+        kind = STUCK.get(status)
+        if kind is None:
+            return None
+        own = self if task_id is None else self.tasks.get(task_id, self)
+        value: float | None = getattr(own, f"{kind.value}_s")
+        return value

@@ -1,0 +1,207 @@
+"""Execution: one snapshot of an execution, as the Task Service reported it.
+
+This module decodes, tolerantly and typed. It does not judge: whether the status is one the model knows, and what
+changed since the last snapshot, is for the lifecycle and the tracker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from sys import intern
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+
+from titan_state.errors import PayloadError
+
+NOTHING_EXTRA: Final[Mapping[str, Any]] = MappingProxyType({})
+
+ALIASES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "task_id": ("task_id", "taskId"),
+        "created_at": ("created_at", "createdAt"),
+        "updated_at": ("updated_at", "updatedAt"),
+        "started_at": ("started_at", "startedAt"),
+        "finished_at": ("finished_at", "finishedAt", "completed_at", "completedAt", "ended_at", "endedAt"),
+        "phase": ("phase",),
+        "progress": ("progress",),
+        "error": ("error", "error_message", "errorMessage"),
+    }
+)
+"""The names under which an optional field is looked for, in this order.
+
+The documentation shows `id`, `status`, `created_at` and `updated_at`; the other names are defaults of this library.
+"""
+
+
+@attrs.frozen
+class Execution:
+    """One snapshot of an execution, as the Task Service reported it.
+
+    Attributes:
+        id: The execution's id.
+        status: Its status. A `Status` compares equal to it; a deployment may have further ones.
+        task_id: The task that it is a run of.
+        created_at: When it was created, by the service's clock.
+        updated_at: When it was last changed, by the service's clock; advice only.
+        started_at: When work began.
+        finished_at: When work ended.
+        phase: The phase of the work, as the service words it.
+        progress: The progress, in the service's own unit.
+        error: What went wrong, in the service's words.
+        extra: Whatever else the service sent, by its own names.
+        dropped: Names of optional fields whose value could not be read; the values are in `extra`.
+    """
+
+    id: str
+    status: str
+    task_id: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    phase: str | None = None
+    progress: float | None = None
+    error: str | None = None
+    extra: Mapping[str, Any] = attrs.field(default=NOTHING_EXTRA, hash=False)
+    dropped: tuple[str, ...] = ()
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> Execution:
+        """Decode what the Task Service says of an execution.
+
+        Args:
+            payload: The decoded JSON object. `id` and `status` are needed; other fields are optional, and one that
+                cannot be read is left out and named in `dropped`.
+
+        Returns:
+            The snapshot. Times without an offset are taken as UTC.
+
+        Raises:
+            PayloadError: It is no execution; the error shows the beginning of what was received.
+        """
+        if not isinstance(payload, Mapping):
+            raise PayloadError("an execution must be a JSON object", body=_show(payload))
+        execution_id = payload.get("id")
+        status = payload.get("status")
+        if isinstance(execution_id, int) and not isinstance(execution_id, bool) and abs(execution_id) < 1 << 63:
+            execution_id = str(execution_id)
+        if not isinstance(execution_id, str) or not execution_id or not _is_text(execution_id):
+            raise PayloadError("an execution must have an id that is text", body=_show(payload))
+        if not isinstance(status, str) or not status or not _is_text(status):
+            raise PayloadError("an execution must have a status that is text", body=_show(payload))
+        fields: dict[str, Any] = {}
+        extra: dict[str, Any] | None = None
+        dropped: tuple[str, ...] = ()
+        for key, value in payload.items():
+            name = _FIELD_OF.get(key)
+            if name is None:
+                if key not in ("id", "status"):
+                    extra = {} if extra is None else extra
+                    extra[key] = value
+                continue
+            if value is None:
+                continue
+            decoded = _DECODERS[name](value)
+            if decoded is None:
+                dropped = (*dropped, key)
+            if decoded is None or (isinstance(value, Mapping) and name == "error") or name in fields:
+                extra = {} if extra is None else extra
+                extra[key] = value
+            if decoded is not None and (name not in fields or _preferred(name, key, payload)):
+                fields[name] = decoded
+        return cls(
+            id=execution_id,
+            status=intern(status) if type(status) is str and len(status) <= _INTERN_LIMIT else status,
+            extra=NOTHING_EXTRA if extra is None else MappingProxyType(extra),
+            dropped=dropped,
+            **fields,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the snapshot as JSON types: times as ISO 8601 in UTC, fields without a value left out."""
+        shown: dict[str, Any] = {"id": self.id, "status": self.status}
+        for name in ALIASES:
+            value = getattr(self, name)
+            if value is not None:
+                shown[name] = value.isoformat() if isinstance(value, datetime) else value
+        if self.extra:
+            shown["extra"] = dict(self.extra)
+        if self.dropped:
+            shown["dropped"] = list(self.dropped)
+        return shown
+
+
+_INTERN_LIMIT = 64  # statuses are few and short; a hostile server's are not kept for ever
+_FIELD_OF: Final = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
+
+
+def _is_text(value: str) -> bool:
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate: it can be neither stored, sent nor printed
+        return False
+    return True
+
+
+def _show(value: object) -> str:
+    try:
+        return repr(value)[:400]
+    except (RecursionError, ValueError):  # nested too deeply, or a huge integer
+        return f"<{type(value).__name__}>"
+
+
+def _preferred(name: str, key: str, payload: Mapping[str, Any]) -> bool:
+    aliases = ALIASES[name]
+    return not any(payload.get(alias) is not None for alias in aliases[: aliases.index(key)])
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
+        return str(value)
+    return value if isinstance(value, str) and _is_text(value) else None
+
+
+def _error_text(value: object) -> str | None:
+    if isinstance(value, Mapping):
+        return _text(value.get("message")) or _text(value.get("code"))
+    return _text(value)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _time(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+_DECODERS: Final[Mapping[str, Callable[[object], Any]]] = MappingProxyType(
+    {
+        "task_id": _text,
+        "created_at": _time,
+        "updated_at": _time,
+        "started_at": _time,
+        "finished_at": _time,
+        "phase": _text,
+        "progress": _number,
+        "error": _error_text,
+    }
+)

@@ -1,0 +1,385 @@
+"""The formal model: which statuses there are, which moves lead from one to another, which actions are legal.
+
+Everything that decides whether a change is legal lives in this file, and the table is data. The model is one
+shared `transitions.Machine`, driven one record at a time; what is asked often (paths, order, verdicts) is compiled
+from the same table once. What was observed, and when, is the tracker's business, not this module's.
+
+The Titan documentation names the statuses and the control actions but has no table of legal moves. The table below
+is this library's own reading of it; `Lifecycle.extend` changes it for a deployment that differs.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from datetime import datetime
+from enum import Enum, StrEnum
+from functools import cache
+from typing import Final, Protocol
+
+import attrs
+from transitions import Machine
+
+from titan_state.errors import DefinitionError, shorten
+
+
+class Status(StrEnum):
+    """The statuses of an execution that the Titan documentation knows."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    COMPLETED_WITH_ERRORS = "completed_with_errors"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Action(StrEnum):
+    """The control actions of the Task Service."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+
+
+class Order(Enum):
+    """How two statuses stand to each other in the model, whatever the clocks say."""
+
+    SAME = "same"
+    FORWARD = "forward"  # the second is the later one: a path there, none back
+    BACKWARD = "backward"  # the first is the later one
+    BOTH = "both"  # paths there and back: only the order of requests can tell
+    NONE = "none"  # no path either way
+
+
+@attrs.frozen
+class Move:
+    """One legal step of the model.
+
+    Attributes:
+        name: The move's name. One name always leads to one status, possibly from several.
+        source: The status it leaves.
+        dest: The status it enters.
+        action: The control action that causes it, None for a move the platform makes by itself.
+    """
+
+    name: str
+    source: str
+    dest: str
+    action: Action | None = None
+
+
+@attrs.frozen
+class Verdict:
+    """Whether an action is legal; true or false like a bool.
+
+    Attributes:
+        allowed: Whether the action is legal.
+        reason: One sentence that says why, or why not.
+        leads_to: The status that the action leads to, None if it is not allowed.
+        as_of: When the status was observed that the verdict is about; None for a question about the model alone.
+    """
+
+    allowed: bool
+    reason: str
+    leads_to: str | None = None
+    as_of: datetime | None = None
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+class HasStatus(Protocol):
+    """A record that the model can drive: it has a `status` that may be set."""
+
+    status: str
+
+
+DEFAULT_MOVES: Final = (
+    Move("start", "queued", "running"),
+    Move("pause", "running", "paused", Action.PAUSE),
+    Move("resume", "paused", "running", Action.RESUME),
+    Move("stop", "queued", "cancelled", Action.STOP),
+    Move("stop", "running", "cancelled", Action.STOP),
+    Move("stop", "paused", "cancelled", Action.STOP),
+    Move("complete", "running", "completed"),
+    Move("complete_with_errors", "running", "completed_with_errors"),
+    Move("fail", "queued", "failed"),
+    Move("fail", "running", "failed"),
+    Move("fail", "paused", "failed"),
+)
+DEFAULT_TERMINAL: Final = ("completed", "completed_with_errors", "failed", "cancelled")
+
+
+class Lifecycle:
+    """A model of statuses and legal moves. Immutable; share one as widely as you like.
+
+    Use `Lifecycle.default()`, and `extend` for a deployment with further statuses or moves.
+
+    Attributes:
+        statuses: All statuses, in the order of their definition.
+        initial: The status in which every execution begins.
+        terminal: The statuses that no move leaves.
+        moves: All legal moves.
+        machine: The `transitions.Machine` that holds the model. It has no models of its own:
+            drive a record through it with `advance`.
+    """
+
+    __slots__ = ("_order", "_paths", "_verdicts", "initial", "machine", "moves", "statuses", "terminal")
+
+    def __init__(
+        self, statuses: Iterable[str], moves: Iterable[Move], *, initial: str, terminal: Iterable[str]
+    ) -> None:
+        """Compile a model.
+
+        Args:
+            statuses: All statuses.
+            moves: All legal moves between them.
+            initial: The status in which every execution begins.
+            terminal: The statuses that no move leaves.
+
+        Raises:
+            DefinitionError: The definition contradicts itself; the message names the fault.
+        """
+        self.statuses: tuple[str, ...] = tuple(dict.fromkeys(str(status) for status in statuses))
+        self.moves: tuple[Move, ...] = tuple(
+            dict.fromkeys(Move(move.name, str(move.source), str(move.dest), move.action) for move in moves)
+        )
+        self.initial = str(initial)
+        self.terminal: frozenset[str] = frozenset(str(status) for status in terminal)
+        self._check_names()
+        self._check_moves()
+        self.machine: Machine = Machine(
+            model=None,
+            states=list(self.statuses),
+            transitions=[[move.name, move.source, move.dest] for move in self.moves],
+            initial=None,
+            auto_transitions=False,
+            send_event=True,
+            model_attribute="status",
+        )
+        self._paths = {source: self._shortest_paths(source) for source in self.statuses}
+        self._check_reachable()
+        self._order = {
+            source: {dest: self._compile_order(source, dest) for dest in self.statuses} for source in self.statuses
+        }
+        self._verdicts = {
+            (status, action): self._compile_verdict(status, action) for status in self.statuses for action in Action
+        }
+
+    @classmethod
+    def default(cls) -> Lifecycle:
+        """Return the model of the documented Task Service; always the same object."""
+        return _default()
+
+    def extend(
+        self,
+        *,
+        statuses: Iterable[str] = (),
+        moves: Iterable[Move] = (),
+        terminal: Iterable[str] = (),
+        without: Iterable[str] = (),
+        initial: str | None = None,
+    ) -> Lifecycle:
+        """Return a further model with more statuses and moves; this one stays as it is.
+
+        Args:
+            statuses: Further statuses that are not terminal.
+            moves: Further moves. A move that the model already has is taken once.
+            terminal: Further statuses that are terminal.
+            without: Names of moves to leave out first, where the deployment replaces them.
+            initial: Another status in which executions begin.
+
+        Returns:
+            The extended model.
+
+        Raises:
+            DefinitionError: The definition contradicts itself; the message names the fault.
+        """
+        dropped = frozenset(without)
+        unknown = dropped - {move.name for move in self.moves}
+        if unknown:
+            raise DefinitionError(f"without= names moves that the model does not have: {_names(unknown)}")
+        ends = tuple(terminal)
+        return Lifecycle(
+            (*self.statuses, *statuses, *ends),
+            (*(move for move in self.moves if move.name not in dropped), *moves),
+            initial=self.initial if initial is None else initial,
+            terminal=(*self.terminal, *ends),
+        )
+
+    def knows(self, status: str) -> bool:
+        """Return whether `status` is part of the model."""
+        return status in self._paths
+
+    def is_terminal(self, status: str) -> bool:
+        """Return whether no move leaves `status`."""
+        return status in self.terminal
+
+    def path(self, source: str, dest: str) -> tuple[Move, ...] | None:
+        """Return the shortest way from one status to another.
+
+        Among ways of the same length the one with the fewest control actions is taken, then the one defined first.
+
+        Args:
+            source: The status to begin in.
+            dest: The status to end in.
+
+        Returns:
+            The moves in their order, empty if both are the same; None if there is no way.
+
+        Raises:
+            DefinitionError: One of the two is not part of the model.
+        """
+        self._require(source, dest)
+        return self._paths[source].get(dest)
+
+    def order(self, first: str, second: str) -> Order:
+        """Return how two statuses stand to each other in the model.
+
+        Raises:
+            DefinitionError: One of the two is not part of the model.
+        """
+        self._require(first, second)
+        return self._order[first][second]
+
+    def verdict(self, status: str, action: Action | str) -> Verdict:
+        """Return whether `action` is legal in `status`.
+
+        Args:
+            status: A status. One outside the model allows nothing.
+            action: An action, or its name.
+
+        Raises:
+            ValueError: There is no such action.
+        """
+        compiled = self._verdicts.get((str(status), Action(action)))
+        if compiled is None:
+            return Verdict(
+                allowed=False,
+                reason=f"status {shorten(status)!r} is not in the model; extend the lifecycle if it is legal here",
+            )
+        return compiled
+
+    def advance(self, record: HasStatus, move: str) -> None:
+        """Drive one record through the machine by one move.
+
+        Raises:
+            transitions.MachineError: The record's status does not allow the move; it is unchanged.
+        """
+        self.machine.events[move].trigger(record)
+
+    def diagram(self) -> str:
+        """Return the model as a Mermaid state diagram, read off the machine itself."""
+        actions = {move.name for move in self.moves if move.action is not None}
+        lines = ["stateDiagram-v2", f"    [*] --> {self.initial}"]
+        for name, event in self.machine.events.items():
+            label = f"{name} (action)" if name in actions else name
+            lines.extend(
+                f"    {transition.source} --> {transition.dest}: {label}"
+                for transitions in event.transitions.values()
+                for transition in transitions
+            )
+        lines.extend(f"    {status} --> [*]" for status in self.machine.states if status in self.terminal)
+        return "\n".join(lines) + "\n"
+
+    def __repr__(self) -> str:
+        return f"<Lifecycle of {len(self.statuses)} statuses and {len(self.moves)} moves>"
+
+    def _require(self, *statuses: str) -> None:
+        for status in statuses:
+            if status not in self._paths:
+                raise DefinitionError(f"status {shorten(status)!r} is not in the model: {_names(self.statuses)}")
+
+    def _check_names(self) -> None:
+        for status in self.statuses:
+            if not status.isidentifier():
+                raise DefinitionError(f"status {shorten(status)!r} is not a name of letters, digits and underscores")
+        for what, missing in (
+            ("initial status", {self.initial} - set(self.statuses)),
+            ("terminal status", self.terminal - set(self.statuses)),
+        ):
+            if missing:
+                raise DefinitionError(f"the {what} {_names(missing)} is not among the statuses")
+
+    def _check_moves(self) -> None:
+        seen: dict[str, Move] = {}
+        by_name: dict[tuple[str, str], Move] = {}
+        by_action: dict[tuple[str, Action], Move] = {}
+        for move in self.moves:
+            where = f"move {shorten(move.name)!r} from {shorten(move.source)!r} to {shorten(move.dest)!r}"
+            if not move.name.isidentifier():
+                raise DefinitionError(f"{where}: its name is not made of letters, digits and underscores")
+            for status in (move.source, move.dest):
+                if status not in self.statuses:
+                    raise DefinitionError(f"{where}: status {shorten(status)!r} is not among the statuses")
+            if move.source in self.terminal:
+                raise DefinitionError(f"{where}: it leaves a terminal status")
+            if move.source == move.dest:
+                raise DefinitionError(f"{where}: it leads nowhere")
+            other = by_name.setdefault((move.name, move.source), move)
+            if other.dest != move.dest:
+                raise DefinitionError(f"{where}: the same move from there leads to {other.dest!r} already")
+            other = seen.setdefault(move.name, move)
+            if other.dest != move.dest or other.action != move.action:
+                raise DefinitionError(
+                    f"{where}: a move of that name has other ends already "
+                    f"({other.source!r} to {other.dest!r}, action {other.action}); choose another name"
+                )
+            if move.action is not None:
+                other = by_action.setdefault((move.source, move.action), move)
+                if other.dest != move.dest:
+                    raise DefinitionError(f"{where}: {move.action} leads from there to {other.dest!r} already")
+
+    def _check_reachable(self) -> None:
+        unreachable = set(self.statuses) - set(self._paths[self.initial])
+        if unreachable:
+            raise DefinitionError(f"no move leads from {self.initial!r} to {_names(unreachable)}")
+
+    def _shortest_paths(self, source: str) -> dict[str, tuple[Move, ...]]:
+        leaving: dict[str, list[Move]] = {status: [] for status in self.statuses}
+        for move in self.moves:
+            leaving[move.source].append(move)
+        found: dict[str, tuple[Move, ...]] = {}
+        count = 0  # the order of definition decides between equals
+        heap: list[tuple[int, int, int, str, tuple[Move, ...]]] = [(0, 0, count, source, ())]
+        while heap:
+            length, actions, _, status, path = heapq.heappop(heap)
+            if status in found:
+                continue
+            found[status] = path
+            for move in leaving[status]:
+                count += 1
+                cost = actions + (move.action is not None)
+                heapq.heappush(heap, (length + 1, cost, count, move.dest, (*path, move)))
+        return found
+
+    def _compile_order(self, source: str, dest: str) -> Order:
+        if source == dest:
+            return Order.SAME
+        there, back = dest in self._paths[source], source in self._paths[dest]
+        if there and back:
+            return Order.BOTH
+        return Order.FORWARD if there else Order.BACKWARD if back else Order.NONE
+
+    def _compile_verdict(self, status: str, action: Action) -> Verdict:
+        for move in self.moves:
+            if move.source == status and move.action is action:
+                return Verdict(allowed=True, reason=f"{action} leads from {status} to {move.dest}", leads_to=move.dest)
+        if status in self.terminal:
+            return Verdict(allowed=False, reason=f"it has finished: {status} is terminal, nothing leaves it")
+        legal = [move.source for move in self.moves if move.action is action]
+        where = f"only {_names(legal)} allows it" if legal else "no status of this model allows it"
+        return Verdict(allowed=False, reason=f"{action} is not legal in {status}: {where}")
+
+
+def _names(names: Iterable[str]) -> str:
+    return " or ".join(repr(shorten(name)) for name in sorted(names))
+
+
+@cache
+def _default() -> Lifecycle:
+    return Lifecycle(
+        tuple(status.value for status in Status), DEFAULT_MOVES, initial="queued", terminal=DEFAULT_TERMINAL
+    )

@@ -1,0 +1,317 @@
+"""Every exception that titan_state raises, and nothing else.
+
+```
+TitanStateError
+├── ConfigurationError            an argument, URL or token that cannot work (also a ValueError)
+├── DefinitionError               a lifecycle that contradicts itself (also a ValueError)
+├── IllegalActionError            the current status does not allow the action; nothing was sent
+├── ActionRejectedError           the service refused a control action
+├── ActionOutcomeUnknownError     an action may or may not have been carried out
+├── RunOutcomeUnknownError        a run may or may not have been started
+├── MonitorClosedError            the monitor is not running (also a RuntimeError)
+├── TemporaryError                raised by a callback: try this delivery again later
+├── PermanentError                raised by a callback: do not try this delivery again
+├── WaitError
+│   ├── ExecutionFailedError
+│   ├── ExecutionCancelledError
+│   ├── ExecutionNotFoundError
+│   └── WaitTimeoutError          (also a TimeoutError)
+└── ServiceError                  a request to the Task Service did not succeed
+    ├── TransportError            no whole answer arrived
+    │   ├── ConnectionFailedError (also a ConnectionError)
+    │   └── RequestTimeoutError   (also a TimeoutError)
+    ├── PayloadError              an answer that is not what it should be
+    │   └── BodyTooLargeError
+    └── ResponseError             the service answered with an error
+        ├── RedirectError         3xx: redirects are never followed
+        ├── BadRequestError       400
+        ├── UnauthorizedError     401
+        ├── ForbiddenError        403
+        ├── NotFoundError         404
+        ├── ConflictError         409 and 422
+        ├── TooManyRequestsError  429
+        └── InternalServiceError  5xx
+            └── NotSupportedError 501
+```
+
+Errors carry what happened as attributes, build their own message, and survive pickling. None holds the token.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from titan_state.core.execution import Execution
+    from titan_state.core.lifecycle import Verdict
+
+
+def shorten(text: str, limit: int = 200) -> str:
+    """Return `text` on one line, without control characters, cut to `limit` characters.
+
+    Args:
+        text: Text of any origin; it may hold escape sequences or lone surrogates.
+        limit: The most characters to keep.
+
+    Returns:
+        Printable text, ending in an ellipsis where something was cut.
+    """
+    cut = text[: limit + 1]
+    shown = "".join(character if character.isprintable() else "�" for character in cut)
+    return shown if len(cut) <= limit else shown[: limit - 1] + "…"
+
+
+def _rebuild(cls: type[TitanStateError], args: tuple[Any, ...], state: dict[str, Any]) -> TitanStateError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class TitanStateError(Exception):
+    """The root of all errors of this library."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class ConfigurationError(TitanStateError, ValueError):
+    """An argument, URL or token that cannot work; the message says what to do."""
+
+
+class DefinitionError(TitanStateError, ValueError):
+    """A lifecycle that contradicts itself; the message names the fault."""
+
+
+class IllegalActionError(TitanStateError):
+    """The current status does not allow a control action; no request was sent.
+
+    Attributes:
+        execution_id: The execution that was to be controlled.
+        action: The refused action.
+        verdict: Why it is refused, and as of when.
+    """
+
+    def __init__(self, execution_id: str, action: str, verdict: Verdict) -> None:
+        self.execution_id = execution_id
+        self.action = action
+        self.verdict = verdict
+        super().__init__(f"{action} of execution {shorten(execution_id)} was not sent: {verdict.reason}")
+
+
+class ActionRejectedError(TitanStateError):
+    """The service refused a control action.
+
+    Attributes:
+        execution_id: The execution that was to be controlled.
+        action: The refused action.
+        code: The service's error code (`error.code`), or its HTTP status as text.
+        status: The status that was observed after the refusal, None where it could not be read.
+    """
+
+    def __init__(self, execution_id: str, action: str, code: str, message: str, status: str | None) -> None:
+        self.execution_id = execution_id
+        self.action = action
+        self.code = code
+        self.status = status
+        seen = f"its status is {shorten(status)}" if status else "its status could not be read"
+        super().__init__(
+            f"the service refused to {action} execution {shorten(execution_id)}: "
+            f"{shorten(code)} {shorten(message)} ({seen})"
+        )
+
+
+class ActionOutcomeUnknownError(TitanStateError):
+    """A control action was sent, no answer came, and reading did not tell whether it took effect.
+
+    It is not sent again: read the execution's status, then decide.
+
+    Attributes:
+        execution_id: The execution that was to be controlled.
+        action: The action that was sent.
+        status: The status last observed, None where none could be read.
+    """
+
+    def __init__(self, execution_id: str, action: str, status: str | None) -> None:
+        self.execution_id = execution_id
+        self.action = action
+        self.status = status
+        super().__init__(
+            f"{action} of execution {shorten(execution_id)} was sent, but no answer came and its status "
+            f"({shorten(status) if status else 'unread'}) does not show the effect; look again before sending it again"
+        )
+
+
+class RunOutcomeUnknownError(TitanStateError):
+    """A run was requested, no answer came, and reading did not tell whether an execution was started.
+
+    Attributes:
+        task_id: The task that was to be run.
+    """
+
+    def __init__(self, task_id: str, detail: str) -> None:
+        self.task_id = task_id
+        super().__init__(
+            f"running task {shorten(task_id)} was requested, but {detail}; "
+            "list the task's executions before running it again"
+        )
+
+
+class MonitorClosedError(TitanStateError, RuntimeError):
+    """The monitor is not running: use it inside `async with`."""
+
+
+class TemporaryError(TitanStateError):
+    """Raised by a callback: this delivery could not be handled now, try it again.
+
+    Attributes:
+        delay: Seconds to wait before the next attempt, None for the handler's own backoff.
+    """
+
+    def __init__(self, message: str = "", *, delay: float | None = None) -> None:
+        self.delay = delay
+        super().__init__(message or "the callback asked for another attempt")
+
+
+class PermanentError(TitanStateError):
+    """Raised by a callback: this delivery can never be handled, do not try it again."""
+
+
+class WaitError(TitanStateError):
+    """Waiting for an execution did not end in success.
+
+    Attributes:
+        execution_id: The execution that was waited for.
+        execution: What was last seen of it, None if it was never seen.
+    """
+
+    def __init__(self, execution_id: str, execution: Execution | None, message: str) -> None:
+        self.execution_id = execution_id
+        self.execution = execution
+        super().__init__(message)
+
+
+class ExecutionFailedError(WaitError):
+    """The execution ended in `failed`. Check first: execution details and platform logs."""
+
+
+class ExecutionCancelledError(WaitError):
+    """The execution ended in `cancelled`: it was stopped before completion."""
+
+
+class ExecutionNotFoundError(WaitError):
+    """The service does not know the execution (404), and went on saying so."""
+
+
+class WaitTimeoutError(WaitError, TimeoutError):
+    """The execution did not end in time. It goes on; nothing remote was stopped."""
+
+
+class ServiceError(TitanStateError):
+    """A request to the Task Service did not succeed.
+
+    Attributes:
+        request: The request as `METHOD /path`, without host and query; empty where there was none.
+    """
+
+    def __init__(self, message: str, *, request: str = "") -> None:
+        self.request = request
+        super().__init__(f"{request}: {message}" if request else message)
+
+
+class TransportError(ServiceError):
+    """No whole answer arrived.
+
+    Attributes:
+        sent: Whether the request may have reached the service. False means that it certainly did not.
+    """
+
+    def __init__(self, message: str, *, request: str = "", sent: bool = True) -> None:
+        self.sent = sent
+        super().__init__(message, request=request)
+
+
+class ConnectionFailedError(TransportError, ConnectionError):
+    """The connection could not be made, or broke."""
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """The answer did not arrive in time."""
+
+
+class PayloadError(ServiceError):
+    """An answer that is not what it should be.
+
+    Attributes:
+        body: The beginning of what was received, made printable.
+    """
+
+    def __init__(self, message: str, *, body: str = "", request: str = "") -> None:
+        self.body = shorten(body)
+        super().__init__(f"{message}, got {self.body}" if self.body else message, request=request)
+
+
+class BodyTooLargeError(PayloadError):
+    """An answer larger, after decompression, than the client's cap."""
+
+
+class ResponseError(ServiceError):
+    """The service answered with an error.
+
+    Attributes:
+        http_status: The HTTP status.
+        code: `error.code` of the envelope, or the HTTP status as text where there was none.
+        message: `error.message` of the envelope, made printable; for people, never to branch on.
+    """
+
+    def __init__(self, http_status: int, code: str, message: str, *, request: str = "") -> None:
+        self.http_status = http_status
+        self.code = shorten(code)
+        self.message = shorten(message, 500)
+        super().__init__(f"HTTP {http_status} {self.code}: {self.message}", request=request)
+
+
+class RedirectError(ResponseError):
+    """The service answered with a redirect, which is never followed: the token belongs to one origin."""
+
+
+class BadRequestError(ResponseError):
+    """400: malformed or inconsistent request."""
+
+
+class UnauthorizedError(ResponseError):
+    """401: no or invalid credentials. Set a valid token."""
+
+
+class ForbiddenError(ResponseError):
+    """403: the identity is fine, a scope is missing."""
+
+
+class NotFoundError(ResponseError):
+    """404: absent, or the feature is switched off in this deployment."""
+
+
+class ConflictError(ResponseError):
+    """409 or 422: the request does not fit the state of what it is about."""
+
+
+class TooManyRequestsError(ResponseError):
+    """429: the account's request limit was reached.
+
+    Attributes:
+        reset_s: Seconds until the service says that requests are possible again, None where it does not.
+    """
+
+    def __init__(
+        self, http_status: int, code: str, message: str, *, request: str = "", reset_s: float | None = None
+    ) -> None:
+        self.reset_s = reset_s
+        super().__init__(http_status, code, message, request=request)
+
+
+class InternalServiceError(ResponseError):
+    """5xx: the service, or something in front of it, failed."""
+
+
+class NotSupportedError(InternalServiceError):
+    """501: this deployment does not support the request."""

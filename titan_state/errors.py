@@ -212,10 +212,14 @@ class ServiceError(TitanStateError):
 
     Attributes:
         request: The request as `METHOD /path`, without host and query; empty where there was none.
+        sent_at: When it was sent, in seconds of the client's clock; None where it was not.
+        received_at: When the answer, or the failure, was received, on the same clock.
     """
 
     def __init__(self, message: str, *, request: str = "") -> None:
         self.request = request
+        self.sent_at: float | None = None
+        self.received_at: float | None = None
         super().__init__(f"{request}: {message}" if request else message)
 
 

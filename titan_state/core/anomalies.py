@@ -121,7 +121,7 @@ class Thresholds:
         results_s: How long results may stay unreadable after success.
         not_found_s: How long an execution that was never seen may be unreadable (404) after it was asked for.
         retention_s: How long a finished execution is kept in full, to notice that it runs again.
-        tasks: Other thresholds for single tasks, by task id: how long their executions may be queued, running or paused.
+        tasks: Other thresholds for single tasks, by task id: how long their executions may stay in a status.
     """
 
     replica_lag_s: float = attrs.field(default=5.0, validator=_duration)

@@ -1,0 +1,220 @@
+"""Judge: what one read means for one record.
+
+The model orders what is known and what was read; what it cannot order is held back until a later read confirms it.
+Everything that becomes of an observation is decided here, for statuses; absence and time have rooms of their own.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from titan_state.core.anomalies import STUCK, AnomalyKind
+from titan_state.core.intents import FLIPS, consume, explaining, explains_flips, leads_to, settle
+from titan_state.core.lifecycle import Order
+from titan_state.core.record import UNSEEN, Flip, Intent, Record
+from titan_state.errors import shorten
+
+if TYPE_CHECKING:
+    from titan_state.core.absence import Absences
+    from titan_state.core.anomalies import Thresholds
+    from titan_state.core.chronicle import Chronicle
+    from titan_state.core.events import Cause
+    from titan_state.core.execution import Execution
+    from titan_state.core.lifecycle import Lifecycle, Move
+    from titan_state.core.suspects import Suspects
+    from titan_state.core.watchdogs import Watchdogs
+
+
+class Judge:
+    """Decides what a read of a status means, and writes it down."""
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        thresholds: Thresholds,
+        chronicle: Chronicle,
+        suspects: Suspects,
+        absences: Absences,
+        watchdogs: Watchdogs,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._lag_s = thresholds.replica_lag_s
+        self._chronicle = chronicle
+        self._suspects = suspects
+        self._counts = suspects.counts
+        self._absences = absences
+        self._watchdogs = watchdogs
+        self._task_ids: dict[str, str] = {}
+
+    def observe(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
+        """Take in a read of an execution."""
+        self._counts.dropped_fields += len(execution.dropped)
+        self._absences.end(record, execution, sent_at, received_at)
+        if not self._lifecycle.knows(execution.status):
+            self._odd(record, execution, sent_at, received_at)
+            return
+        rare = record.rare
+        if rare is not None and rare.odd_since is not None and sent_at >= rare.odd_since:
+            rare.odd_since = None
+            message = f"its status is {execution.status}"
+            self._chronicle.clear(record, AnomalyKind.UNKNOWN_STATUS, received_at, message, execution)
+        if record.status == UNSEEN:
+            self._chronicle.transitioned(record, execution, received_at, source=None, dest=execution.status)
+            self._enter(record, execution, sent_at, received_at, status=execution.status)
+        elif execution.status == record.status:
+            self._agree(record, execution, sent_at, received_at)
+        else:
+            self._differ(record, execution, sent_at, received_at)
+
+    def _odd(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
+        """Take in a status that the model does not know: the record keeps its last known one."""
+        if sent_at < record.seen_received:
+            self._counts.stale += 1
+            return
+        self._suspects.dismiss(record)
+        record.uncommon().odd_since = sent_at
+        message = f"status {shorten(execution.status)!r} is not in the model"
+        self._chronicle.detect(record, AnomalyKind.UNKNOWN_STATUS, received_at, message, execution)
+
+    def _agree(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
+        """Take in a read of the status that is known already: it ends a suspicion."""
+        rare = record.uncommon()
+        if rare.suspicion is not None and sent_at >= rare.suspicion.sent_at:
+            self._suspects.dismiss(record)
+        record.look(execution, sent_at, received_at)
+        if rare.flip is not None and sent_at >= record.since + self._lag_s:
+            rare.flip = None
+        settle(self._lifecycle, record, sent_at, self._lag_s)
+
+    def _differ(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
+        """Judge a read of another status than the known one."""
+        rare = record.rare
+        order = self._lifecycle.order(record.status, execution.status)
+        path = self._lifecycle.path(record.status, execution.status)
+        settling = rare is not None and (received_at < rare.settles_at or sent_at < rare.settles_at - self._lag_s)
+        if path is not None and order is Order.FORWARD and not settling:
+            self._walk(record, execution, path, sent_at, received_at)
+        elif sent_at < record.seen_received:
+            self._counts.stale += 1  # sent before the latest answer was in: it will be read again
+        elif order is Order.BACKWARD and not settling and sent_at < record.since + self._lag_s:
+            self._counts.stale += 1  # what a lagging replica still shows
+        elif path is not None and not settling and explains_flips(rare, path):
+            self._walk(record, execution, path, sent_at, received_at)
+        else:
+            self._suspect(record, execution, sent_at, received_at)
+
+    def _suspect(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
+        """Hold back what contradicts the record, or believe it if an earlier read said the same."""
+        updated_at = execution.updated_at
+        if updated_at is not None and record.updated_at is not None and updated_at.timestamp() < record.updated_at:
+            self._counts.stale += 1
+        elif self._suspects.confirms(record, execution.status, sent_at, received_at, self._lag_s):
+            self._suspects.settle(record)
+            path = self._lifecycle.path(record.status, execution.status)
+            if path is not None:
+                self._walk(record, execution, path, sent_at, received_at)
+            else:
+                self._force(record, execution, sent_at, received_at)
+
+    def _force(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
+        """Take over what the model does not allow, and say so."""
+        source, dest = record.status, execution.status
+        if self._lifecycle.is_terminal(source):
+            kind, story = AnomalyKind.LEFT_TERMINAL, "it had finished"
+        else:
+            kind, story = AnomalyKind.ILLEGAL_MOVE, "no path in the model explains it"
+        self._chronicle.detect(record, kind, received_at, f"moved from {source} to {dest}: {story}", execution)
+        explained = any(dest in leads_to(self._lifecycle, intent.action) for intent in record.uncommon().intents)
+        self._chronicle.transitioned(
+            record,
+            execution,
+            received_at,
+            source=source,
+            dest=dest,
+            forced=True,
+            cause="action" if explained else "platform",
+            after=_after(record, sent_at),
+        )
+        self._enter(record, execution, sent_at, received_at, status=dest)
+        record.uncommon().settles_at = received_at + self._lag_s
+        self._counts.forced += 1
+
+    def _walk(
+        self, record: Record, execution: Execution, path: tuple[Move, ...], sent_at: float, received_at: float
+    ) -> None:
+        """Drive the record through the machine, along the shortest path to what was seen."""
+        rare = record.uncommon()
+        if rare.suspicion is not None and rare.suspicion.status is not None:
+            self._suspects.dismiss(record)
+        returns = rare.flip is not None and rare.flip.left == execution.status
+        feigned = rare.flip.intents if rare.flip is not None and returns else None
+        after = _after(record, sent_at)
+        source, since = record.status, record.since
+        used: list[Intent] = []
+        for move in path:
+            intent = None if move.action is None else explaining(rare, move.action)
+            cause: Cause = "platform"
+            if intent is not None:
+                consume(rare, intent)
+                used.append(intent)
+                cause = "action"
+            elif move.action in FLIPS and feigned is None:
+                self._watchdogs.flipped(record, execution, move, received_at)
+            self._lifecycle.advance(record, move.name)
+            self._chronicle.transitioned(
+                record,
+                execution,
+                received_at,
+                source=move.source,
+                dest=move.dest,
+                move=move.name,
+                inferred=move is not path[-1],
+                cause=cause,
+                after=after,
+            )
+        if feigned is not None:  # the flip before this one never happened: what explained it is still to come
+            rare.intents[:0] = [intent for intent in feigned if not intent.refused]
+        flips = self._lifecycle.order(source, execution.status) is Order.BOTH
+        doubtful = returns and bool(used) and sent_at < since + self._lag_s
+        self._enter(record, execution, sent_at, received_at, status=record.status, left=source)
+        rare.flip = Flip(source, used if doubtful else None) if flips else None
+
+    def _enter(
+        self,
+        record: Record,
+        execution: Execution,
+        sent_at: float,
+        received_at: float,
+        *,
+        status: str,
+        left: str | None = None,
+    ) -> None:
+        """Make the record stand in `status` from now on, and end what that ends."""
+        left = record.status if left is None else left
+        record.status = status
+        record.since = received_at
+        record.look(execution, sent_at, received_at)
+        record.seen_received = max(record.seen_received, received_at)
+        task_id = execution.task_id
+        record.identify(execution, None if task_id is None else self._task_ids.setdefault(task_id, task_id))
+        terminal = self._lifecycle.is_terminal(status)
+        record.final = execution if terminal else None
+        rare = record.rare
+        if rare is None:
+            return
+        message = f"it is {status} now"
+        if left in STUCK:
+            self._chronicle.clear(record, STUCK[left], received_at, message, execution)
+        if terminal:
+            rare.intents.clear()
+            rare.flips.clear()
+            for kind in (AnomalyKind.FLAPPING, AnomalyKind.LEFT_TERMINAL):
+                self._chronicle.clear(record, kind, received_at, message, execution)
+        if not rare.intents:
+            self._chronicle.clear(record, AnomalyKind.ACTION_NOT_APPLIED, received_at, message, execution)
+
+
+def _after(record: Record, sent_at: float) -> float | None:
+    """Return since when, at the earliest, the record's status may have changed into what a read shows."""
+    return None if record.seen_sent == -inf else min(record.seen_sent, sent_at)

@@ -1,0 +1,211 @@
+"""Record: what the tracker keeps of one execution, and the little that only a few executions need.
+
+A hundred thousand live executions are a hundred thousand records, so a record is small, times are floats, and what
+is rare (a suspicion, an action under way, an open anomaly) hangs on one reference that is usually None. This module
+holds state; what it means is decided in the tracker.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime
+from functools import lru_cache
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from titan_state.core.execution import Execution
+
+if TYPE_CHECKING:
+    from titan_state.core.anomalies import AnomalyKind
+    from titan_state.core.lifecycle import Action
+    from titan_state.core.timers import Bucket
+
+UNSEEN: Final = ""
+"""The status of a record whose execution has not been seen in any status of the model."""
+
+
+@attrs.define(eq=False, weakref_slot=False)
+class Suspicion:
+    """A status that contradicts the record and waits for confirmation.
+
+    Attributes:
+        status: The status that was read; None for an answer that the execution does not exist (404).
+        sent_at: When the first read that said so was sent.
+        received_at: When its answer was received.
+    """
+
+    status: str | None
+    sent_at: float
+    received_at: float
+
+
+@attrs.define(eq=False, weakref_slot=False)
+class Intent:
+    """A control action of ours that may still explain a change.
+
+    Attributes:
+        action: The action.
+        sent_at: When it was about to be sent.
+        accepted_at: When the service accepted it; None while that is open or unknown.
+        refused: Whether the service refused it.
+    """
+
+    action: Action
+    sent_at: float
+    accepted_at: float | None = None
+    refused: bool = False
+
+
+@attrs.define(eq=False, weakref_slot=False)
+class Flip:
+    """The last move between statuses that lead to each other; a lagging replica may show either side for a while.
+
+    Attributes:
+        left: The status that was left.
+        intents: The intents that explained the move, if a lagging replica may have feigned it: they are due again
+            if it turns out not to have happened. None if it is certain.
+    """
+
+    left: str
+    intents: list[Intent] | None = None
+
+
+@attrs.define(eq=False, weakref_slot=False)
+class Rare:
+    """What few records need.
+
+    Attributes:
+        suspicion: The contradiction that waits for confirmation.
+        intents: Actions that may still explain a change, oldest first.
+        flip: The last flip, until a read beyond the lag agrees with it.
+        flips: When the execution flipped without an action of ours, within the flapping window.
+        open: The anomalies that are raised and not yet cleared, with the time of each.
+        settles_at: Until when every other status is held, after a forced move.
+        odd_since: When the read was sent that showed a status outside the model; None if the last one did not.
+    """
+
+    suspicion: Suspicion | None = None
+    intents: list[Intent] = attrs.field(factory=list)
+    flip: Flip | None = None
+    flips: deque[float] = attrs.field(factory=deque)
+    open: dict[AnomalyKind, datetime] = attrs.field(factory=dict)
+    settles_at: float = -inf
+    odd_since: float | None = None
+
+    def is_empty(self, now: float) -> bool:
+        """Return whether nothing in here matters any more."""
+        return (
+            self.suspicion is None
+            and not self.intents
+            and self.flip is None
+            and not self.flips
+            and not self.open
+            and self.settles_at <= now
+            and self.odd_since is None
+        )
+
+
+@attrs.define(eq=False, weakref_slot=False)
+class Record:
+    """What is kept of one execution. Times are seconds on the tracker's clock, dates are seconds since 1970.
+
+    Attributes:
+        id: The execution's id.
+        status: The status of the model that it is in, `UNSEEN` before it was seen in one.
+        task_id: The task that it is a run of.
+        phase: The phase last reported.
+        progress: The progress last reported.
+        created_at: When it was created, by the service's clock.
+        updated_at: When it was last changed, by the service's clock.
+        started_at: When work began, by the service's clock.
+        seq: The number of its last event.
+        since: When the answer was received that showed the present status first.
+        seen_sent: When the latest read was sent that showed the present status.
+        seen_received: When its answer was received.
+        armed: The timer that is set for it.
+        rare: What few records need.
+        final: The snapshot that showed it finished.
+    """
+
+    id: str
+    status: str = UNSEEN
+    task_id: str | None = None
+    phase: str | None = None
+    progress: float | None = None
+    created_at: float | None = None
+    updated_at: float | None = None
+    started_at: float | None = None
+    seq: int = 0
+    since: float = -inf
+    seen_sent: float = -inf
+    seen_received: float = -inf
+    armed: Bucket | None = None
+    rare: Rare | None = None
+    final: Execution | None = None
+
+    def look(self, execution: Execution, sent_at: float, received_at: float) -> None:
+        """Take over what a read says beside the status, unless a later read was taken over already."""
+        # The hot path: every read of an unchanged execution ends here.
+        if sent_at < self.seen_sent:
+            return
+        self.seen_sent = sent_at
+        self.seen_received = received_at
+        if execution.progress != self.progress:
+            self.progress = execution.progress
+        if execution.phase != self.phase:
+            self.phase = None if execution.phase is None else _once(execution.phase)
+        if execution.updated_at is not None:
+            updated_at = execution.updated_at.timestamp()
+            if updated_at != self.updated_at:  # an equal one would only cost memory
+                self.updated_at = updated_at
+
+    def identify(self, execution: Execution, task_id: str | None) -> None:
+        """Take over what does not change in an execution's life, or once at most."""
+        if execution.task_id is not None:
+            self.task_id = task_id
+        if execution.created_at is not None:
+            self.created_at = execution.created_at.timestamp()
+        if execution.started_at is not None:
+            self.started_at = execution.started_at.timestamp()
+
+    def snapshot(self) -> Execution | None:
+        """Return what is known of the execution, None if it was never seen.
+
+        While it lives, fields that the tracker does not keep (`error`, `extra`) are empty.
+        """
+        if self.status == UNSEEN:
+            return None
+        if self.final is not None:
+            return self.final
+        return Execution(
+            id=self.id,
+            status=self.status,
+            task_id=self.task_id,
+            created_at=_date(self.created_at),
+            updated_at=_date(self.updated_at),
+            started_at=_date(self.started_at),
+            phase=self.phase,
+            progress=self.progress,
+        )
+
+    def uncommon(self) -> Rare:
+        """Return the place for what few records need, made if it is not there."""
+        if self.rare is None:
+            self.rare = Rare()
+        return self.rare
+
+    def has_open(self, kind: AnomalyKind) -> bool:
+        """Return whether an anomaly of this kind is raised and not yet cleared."""
+        return self.rare is not None and kind in self.rare.open
+
+
+@lru_cache(maxsize=1024)
+def _once(text: str) -> str:
+    """Return the same object for equal texts: phases are few, and executions many."""
+    return text
+
+
+def _date(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,135 @@
+"""Retention: what is remembered of executions that are no longer kept in full.
+
+A finished execution is kept in full for a while, so that it is noticed when it runs again. After that its id, last
+status and last event number remain, so that a list that shows it again stays silent and no event number is used
+twice; of the oldest of those only a date remains.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from titan_state.core.record import UNSEEN, Record
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from titan_state.core.execution import Execution
+
+GENERATION: Final = 100_000
+"""How many executions one generation of notes holds; two are kept, so at least this many are remembered."""
+
+SECOND: Final = timedelta(seconds=1)
+
+
+@attrs.frozen
+class Baseline:
+    """What is known of the time before a task, or everything, was watched.
+
+    Attributes:
+        since: When the watch began, by the service's clock (its `Date` header, whole seconds); None if unknown.
+        complete: Whether every page was read once since.
+    """
+
+    since: datetime | None = None
+    complete: bool = False
+
+
+@attrs.frozen
+class Note:
+    """What remains of an execution.
+
+    Attributes:
+        status: Its terminal status, or `UNSEEN` if it was let go before it finished.
+        seq: The number of its last event, 0 if it had none.
+    """
+
+    status: str
+    seq: int
+
+
+class Retention:
+    """Remembers executions that are no longer kept in full, within bounded memory."""
+
+    def __init__(self, records: dict[str, Record], generation: int = GENERATION) -> None:
+        self._records = records
+        self._size = generation
+        self._young: dict[str, Note] = {}
+        self._old: dict[str, Note] = {}
+        self._shared: dict[Note, Note] = {}
+        self._latest = -inf  # the latest end among the young, as seconds since 1970
+        self._latest_old = -inf
+        self._horizon = -inf  # what ended before this was remembered once
+
+    def keeps(self, record: Record) -> bool:
+        """Return whether a record is still the one that is kept in full."""
+        return self._records.get(record.id) is record
+
+    def find(self, execution_id: str) -> Note | None:
+        """Return what remains of an execution, None if nothing does."""
+        return self._young.get(execution_id) or self._old.get(execution_id)
+
+    def remembers_end(self, execution_id: str) -> bool:
+        """Return whether an execution is remembered as finished."""
+        note = self.find(execution_id)
+        return note is not None and note.status != UNSEEN
+
+    def is_old_news(self, execution: Execution, baseline: Baseline) -> bool:
+        """Return whether a finished execution, seen for the first time, had finished before the watch began.
+
+        The service's own dates decide, where they are there: a second of doubt counts as before while the first
+        sweep is under way, and as after once it is complete. Without dates the sweep alone decides.
+        """
+        ended = execution.finished_at or execution.updated_at
+        if ended is not None and ended.timestamp() <= self._horizon:
+            return True
+        if ended is None or baseline.since is None:
+            return not baseline.complete
+        began = baseline.since if baseline.complete else baseline.since + SECOND
+        created_after = execution.created_at is not None and execution.created_at >= began
+        return ended < began and not created_after
+
+    def adopt(self, execution: Execution, today: datetime) -> None:
+        """Remember a finished execution that had no events."""
+        self._keep(execution.id, Note(execution.status, 0), execution, today)
+
+    def let_go(self, record: Record, status: str, today: datetime) -> None:
+        """Drop a record, and remember what must not be forgotten.
+
+        Args:
+            record: The record.
+            status: Its status if it has finished, else `UNSEEN`: when it is seen again, that is a first sight.
+            today: The present date.
+        """
+        self._records.pop(record.id, None)
+        if record.seq or status != UNSEEN:
+            self._keep(record.id, Note(status, record.seq), record.final, today)
+
+    def revive(self, execution_id: str) -> Record | None:
+        """Return a record made of what remains of an execution, and forget that; None if nothing does."""
+        note = self._young.pop(execution_id, None) or self._old.pop(execution_id, None)
+        if note is None:
+            return None
+        record = self._records[execution_id] = Record(execution_id, status=note.status, seq=note.seq)
+        return record
+
+    def unadopt(self, execution_id: str) -> None:
+        """Forget an execution that was adopted silently, so that its next sight is the first."""
+        note = self.find(execution_id)
+        if note is not None and note.seq == 0:
+            self._young.pop(execution_id, None)
+            self._old.pop(execution_id, None)
+
+    def _keep(self, execution_id: str, note: Note, execution: Execution | None, today: datetime) -> None:
+        if len(self._young) >= self._size:
+            self._horizon = max(self._horizon, self._latest_old)
+            self._old, self._young = self._young, {}
+            self._latest_old, self._latest = self._latest, -inf
+        self._young[execution_id] = self._shared.setdefault(note, note)
+        ended = None if execution is None else execution.finished_at or execution.updated_at
+        if ended is not None:  # a service whose clock runs ahead must not silence what is still to come
+            self._latest = max(self._latest, min(ended, today).timestamp())

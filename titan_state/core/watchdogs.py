@@ -1,0 +1,178 @@
+"""Watchdogs: the rules that depend on time: stuck, flapping, an action without effect, and a monitor that sees nothing.
+
+They look at records when a timer says so, never at all of them. What an observation means is not decided here.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from titan_state.core.anomalies import STUCK, AnomalyKind
+from titan_state.core.record import UNSEEN, Record
+from titan_state.core.timers import Timers
+
+if TYPE_CHECKING:
+    from titan_state.core.absence import Absences
+    from titan_state.core.anomalies import Thresholds
+    from titan_state.core.chronicle import Chronicle
+    from titan_state.core.execution import Execution
+    from titan_state.core.lifecycle import Lifecycle, Move
+    from titan_state.core.retention import Retention
+
+
+class Watchdogs:
+    """Applies the rules of time to the records of one tracker.
+
+    Attributes:
+        monitor: The record of the monitor itself, which carries `blind`.
+    """
+
+    def __init__(
+        self, lifecycle: Lifecycle, thresholds: Thresholds, chronicle: Chronicle, retention: Retention
+    ) -> None:
+        self.monitor = Record(UNSEEN)
+        self._lifecycle = lifecycle
+        self._thresholds = thresholds
+        self._chronicle = chronicle
+        self._retention = retention
+        self._timers = Timers()
+        self._looked_at: float | None = None  # when the last good answer was received, or looking began
+        self._looked_sent = -inf
+        self._blinded_at: float | None = None  # by many absences at once
+
+    def seen(self, sent_at: float, received_at: float) -> None:
+        """Take in that the service gave a good answer."""
+        if self._looked_at is None or received_at > self._looked_at:
+            self._looked_at = received_at
+        if sent_at > self._looked_sent:
+            self._looked_sent = sent_at
+
+    def saw_nothing_since(self, when: float) -> bool:
+        """Return whether no read that was sent after `when` had a good answer."""
+        return self._looked_sent <= when
+
+    def is_live(self, record: Record) -> bool:
+        """Return whether an execution was seen, has not finished and has not vanished."""
+        return (
+            record.status != UNSEEN
+            and record.status not in self._lifecycle.terminal
+            and not record.has_open(AnomalyKind.VANISHED)
+        )
+
+    def blinded(self, at: float, story: str) -> bool:
+        """Say that the monitor sees nothing, for another reason than silence; return False if that rule is off."""
+        if self._thresholds.blind_s is None:
+            return False
+        self._blinded_at = at
+        self._chronicle.detect(self.monitor, AnomalyKind.BLIND, at, story)
+        return True
+
+    def flipped(self, record: Record, execution: Execution, move: Move, at: float) -> None:
+        """Take in a flip between running and paused that no action of ours explains."""
+        flips = record.uncommon().flips
+        flips.append(at)
+        while flips[0] <= at - self._thresholds.flap_window_s:
+            flips.popleft()
+        if record.has_open(AnomalyKind.FLAPPING):
+            return
+        message = f"{move.name} from {move.source} to {move.dest}, and no action of ours explains it"
+        self._chronicle.detect(record, AnomalyKind.UNEXPECTED_FLIP, at, message, execution)
+        count = self._thresholds.flap_count
+        if count is not None and len(flips) >= count:
+            message = f"{len(flips)} unexpected flips within {self._thresholds.flap_window_s:g} s"
+            self._chronicle.detect(record, AnomalyKind.FLAPPING, at, message, execution)
+
+    def arm(self, record: Record, now: float) -> None:
+        """Set the timer of a record for the next time at which a rule may apply to it."""
+        due = self._due(record, now)
+        if due is not None:
+            self._timers.arm(record, due)
+
+    def tick(self, now: float, behind_s: float, absences: Absences) -> None:
+        """Review the records that are due, and whether the monitor still sees anything."""
+        for record in self._timers.due(now):
+            if self._retention.keeps(record):
+                self._review(record, now, absences)
+        self._check_sight(now, behind_s)
+
+    def _due(self, record: Record, now: float) -> float | None:
+        rare = record.rare
+        if record.status in self._lifecycle.terminal or record.has_open(AnomalyKind.VANISHED):
+            return max(now, self._leaves_at(record, now))
+        due = inf
+        stuck_s = self._thresholds.stuck_after(record.status, record.task_id)
+        if stuck_s is not None and not record.has_open(STUCK[record.status]):
+            due = record.since + stuck_s
+        if rare is not None:
+            if rare.flips:
+                due = min(due, rare.flips[0] + self._thresholds.flap_window_s)
+            due = min(due, self._effect_due(record))
+        return None if due == inf else due
+
+    def _leaves_at(self, record: Record, now: float) -> float:
+        """Return when a record that has finished or vanished is let go."""
+        suspicion = None if record.rare is None else record.rare.suspicion
+        if suspicion is not None and suspicion.status is not None:
+            return now + self._thresholds.replica_lag_s
+        left = record.since if suspicion is None else suspicion.sent_at
+        return (now if left == -inf else left) + self._thresholds.retention_s
+
+    def _effect_due(self, record: Record) -> float:
+        """Return when the last accepted action counts as without effect, infinity if it does not."""
+        rare, action_s = record.rare, self._thresholds.action_s
+        if rare is None or not rare.intents or action_s is None or AnomalyKind.ACTION_NOT_APPLIED in rare.open:
+            return inf
+        accepted_at = rare.intents[-1].accepted_at
+        return inf if accepted_at is None else accepted_at + action_s
+
+    def _review(self, record: Record, now: float, absences: Absences) -> None:
+        if record.status in self._lifecycle.terminal or record.has_open(AnomalyKind.VANISHED):
+            if self._leaves_at(record, now) <= now:
+                absences.forget(record)
+                finished = record.status in self._lifecycle.terminal
+                self._retention.let_go(record, record.status if finished else UNSEEN, self._chronicle.date(now))
+                return
+        else:
+            self._check_stuck(record, now)
+            self._check_effect(record, now)
+            self._check_flips(record, now)
+        self.arm(record, now)
+
+    def _check_stuck(self, record: Record, now: float) -> None:
+        stuck_s = self._thresholds.stuck_after(record.status, record.task_id)
+        if stuck_s is not None and now >= record.since + stuck_s:
+            message = f"{record.status} for {now - record.since:.0f} s, longer than {stuck_s:g} s"
+            self._chronicle.detect(record, STUCK[record.status], now, message)
+
+    def _check_effect(self, record: Record, now: float) -> None:
+        if record.rare is not None and now >= self._effect_due(record):
+            action = record.rare.intents[-1].action
+            message = f"{action} was accepted {self._thresholds.action_s:g} s ago, and it is still {record.status}"
+            self._chronicle.detect(record, AnomalyKind.ACTION_NOT_APPLIED, now, message)
+
+    def _check_flips(self, record: Record, now: float) -> None:
+        rare = record.rare
+        if rare is None:
+            return
+        while rare.flips and rare.flips[0] <= now - self._thresholds.flap_window_s:
+            rare.flips.popleft()
+        if self._thresholds.flap_count is not None and len(rare.flips) < self._thresholds.flap_count:
+            self._chronicle.clear(record, AnomalyKind.FLAPPING, now, "it has stopped flapping")
+
+    def _check_sight(self, now: float, behind_s: float) -> None:
+        if self._looked_at is None:
+            self._looked_at = now
+        limit = self._thresholds.blind_s
+        if limit is None:
+            return
+        dark_s = now - self._looked_at
+        if dark_s >= limit:
+            message = f"nothing was seen for {dark_s:.0f} s"
+            self._chronicle.detect(self.monitor, AnomalyKind.BLIND, now, message)
+        elif behind_s >= limit:
+            message = f"the reads are {behind_s:.0f} s late against their own plan"
+            self._chronicle.detect(self.monitor, AnomalyKind.BLIND, now, message)
+        elif self._blinded_at is None or self._looked_sent > self._blinded_at:
+            self._blinded_at = None
+            self._chronicle.clear(self.monitor, AnomalyKind.BLIND, now, "executions are seen again")

@@ -1,0 +1,195 @@
+"""Backend: everything the routes share: settings, the truth, faults, limits, credentials, and what time it is.
+
+No HTTP here; answers are made in the routes, and `gate.py` stands before them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, Literal
+
+import attrs
+
+from titan_state.clock import Clock
+from titan_state.core.lifecycle import Action
+from titan_state.emulator.faults import Dice, Faults
+from titan_state.emulator.limits import RateLimiter
+from titan_state.emulator.run import HistoryEntry, Run
+from titan_state.emulator.scenario import Scenario
+from titan_state.emulator.world import KnownTask, World
+
+SCOPES: Final = frozenset({"tasks:read", "tasks:write", "executions:read", "executions:write", "data:read"})
+REFUSALS: Final = {400: "BAD_REQUEST", 404: "NOT_FOUND", 409: "CONFLICT", 422: "UNPROCESSABLE_ENTITY"}
+
+ListShape = Literal["items", "executions", "array"]
+LIST_SHAPES: Final = ("items", "executions", "array")
+
+
+def _actions(actions: Iterable[Action | str]) -> frozenset[Action]:
+    return frozenset(Action(action) for action in actions)
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What the documentation leaves open, and this deployment's choice.
+
+    Attributes:
+        list_shape: `items`: an object with `items`, `total`, `limit`, `offset`; `executions`: the same with the kind's
+            own name instead of `items`; `array`: a bare array.
+        max_limit: The largest page; a larger `limit` is cut to it.
+        default_limit: The page without a `limit`.
+        action_delay_s: After how many scenario seconds an accepted action takes effect.
+        illegal_status: The HTTP status of an action that the status does not allow: 400, 404, 409 or 422.
+        unsupported: Actions that are answered with 501 NOT_IMPLEMENTED.
+        control_answer: What an accepted action's `data` is: the execution, or null.
+        run_id_field: The name under which a new run's id is answered.
+        created_status: The HTTP status of a new task or run.
+        status_filter: Whether lists of executions honour `?status=`; it is ignored otherwise.
+    """
+
+    list_shape: ListShape = attrs.field(default="items", validator=attrs.validators.in_(LIST_SHAPES))
+    max_limit: int = attrs.field(default=100, validator=attrs.validators.ge(1))
+    default_limit: int = attrs.field(default=20, validator=attrs.validators.ge(1))
+    action_delay_s: float = 0.0
+    illegal_status: int = attrs.field(default=409, validator=attrs.validators.in_(tuple(REFUSALS)))
+    unsupported: frozenset[Action] = attrs.field(default=frozenset(), converter=_actions)
+    control_answer: Literal["execution", "null"] = "execution"
+    run_id_field: Literal["id", "execution_id"] = "id"
+    created_status: int = 201
+    status_filter: bool = False
+
+
+@attrs.frozen
+class RequestRecord:
+    """One request that arrived.
+
+    Attributes:
+        number: Its number, the first is 1.
+        method: Its method.
+        path: Its path, without the query.
+        query: Its query, by name.
+        status: The HTTP status it was answered with, None where the connection was broken instead.
+        at: When it was answered, in scenario seconds.
+        clock_at: The same, in seconds of the service's clock.
+        authorized: Whether its credentials were accepted.
+    """
+
+    number: int
+    method: str
+    path: str
+    query: dict[str, str]
+    status: int | None
+    at: float
+    clock_at: float
+    authorized: bool
+
+
+class Backend:
+    """The state of one embedded service."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        clock: Clock,
+        speed: float,
+        seed: int,
+        settings: Settings,
+        limiter: RateLimiter,
+        tokens: dict[str, frozenset[str]],
+        faults: Faults,
+        keep_requests: int,
+    ) -> None:
+        self.clock = clock
+        self.settings = settings
+        self.limiter = limiter
+        self.tokens = tokens
+        self.faults = faults
+        self.dice = Dice(seed)
+        self.world = World(scenario, seed=seed)
+        self.requests: deque[RequestRecord] = deque(maxlen=keep_requests)
+        self.arrived = 0
+        self.origin = ""
+        self._speed = speed
+        self._seed = seed
+        self._started = clock.time()
+        self._started_wall = clock.now()
+        self._frozen: float | None = 0.0  # time begins with `start`
+
+    def start(self) -> None:
+        """Let scenario time begin."""
+        self._started = self.clock.time()
+        self._started_wall = self.clock.now()
+        self._frozen = None
+
+    def freeze(self) -> None:
+        """Let scenario time end; the truth stays as it is."""
+        self._frozen = self.time()
+
+    def time(self) -> float:
+        """Return the scenario time in seconds, after everything due by then has happened."""
+        now = (self.clock.time() - self._started) * self._speed if self._frozen is None else self._frozen
+        self.world.advance(now)
+        return now
+
+    def wall(self, at: float) -> datetime:
+        """Return the wall time of a scenario time."""
+        return self._started_wall + timedelta(seconds=at / self._speed)
+
+    def hit(self, fault: str, request: str) -> bool:
+        """Return whether a fault hits a request, given as `METHOD /path`."""
+        return self.dice.hit(self.faults, fault, request)
+
+    def read_at(self, request: str, *, is_list: bool = False) -> float:
+        """Return the scenario time whose truth a read shows: now, or earlier where a replica or the list lags."""
+        now = self.time()
+        lag = self.faults.list_lag_s if is_list else 0.0
+        if self.hit("stale", request):
+            lag = max(lag, self.dice.source(self.faults, "stale_s").uniform(0.0, self.faults.stale_s))
+        return now - lag
+
+    def history(self, execution_id: str) -> tuple[HistoryEntry, ...]:
+        """Return the changes of an execution's true status, oldest first.
+
+        Raises:
+            KeyError: There is no such execution, and none is planned.
+        """
+        self.time()
+        if self.world.is_planned(execution_id):
+            return ()
+        return tuple(
+            HistoryEntry(mark.status, mark.at, mark.cause, self.wall(mark.at))
+            for mark in self.world.run(execution_id).marks
+            if mark.status is not None
+        )
+
+    def add_run(self, known: KnownTask, *, now: float) -> str:
+        """Create an execution of a task's template and return its id.
+
+        The template's id and delay are left out: a task may be run many times, and a run is created by its request.
+        """
+        return self.world.plan(
+            attrs.evolve(known.task.template, id=None, task_id=known.id, created_after_s=0.0), now=now
+        )
+
+    def media_token(self, run: Run) -> str:
+        """Return the token of an execution's media URLs."""
+        return sha256(f"{self._seed}:{run.id}".encode()).hexdigest()[:32]
+
+    def record(self, request: Any, *, status: int | None, authorized: bool) -> None:
+        """Note how a request was answered."""
+        self.requests.append(
+            RequestRecord(
+                number=self.arrived,
+                method=request.method,
+                path=request.path,
+                query=dict(request.query),
+                status=status,
+                at=self.time(),
+                clock_at=self.clock.time(),
+                authorized=authorized,
+            )
+        )

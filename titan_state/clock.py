@@ -8,7 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -41,3 +46,33 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep on the running event loop."""
         await asyncio.sleep(max(0.0, seconds))
+
+
+async def within(clock: Clock, seconds: float | None, work: Awaitable[T]) -> T:
+    """Await `work` for at most `seconds` of `clock`.
+
+    Args:
+        clock: The clock that counts.
+        seconds: The most it may take, None for as long as it takes.
+        work: What to await; it is cancelled when the time is up.
+
+    Returns:
+        The result of `work`.
+
+    Raises:
+        TimeoutError: The time was up.
+    """
+    if seconds is None:
+        return await work
+    task = asyncio.ensure_future(work)
+    alarm = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait((task, alarm), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        for future in (task, alarm):
+            if not future.done():
+                future.cancel()
+        await asyncio.gather(task, alarm, return_exceptions=True)

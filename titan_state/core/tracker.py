@@ -129,6 +129,11 @@ class Tracker:
             return None
         return record.seen_sent, record.seen_received
 
+    def since(self, execution_id: str) -> float:
+        """Return when an execution was first seen in its present status; minus infinity if it is not kept."""
+        record = self._records.get(execution_id)
+        return -inf if record is None else record.since
+
     def check(self, execution_id: str, action: Action | str) -> Verdict:
         """Return whether `action` is legal for an execution, as far as is known.
 

@@ -1,0 +1,302 @@
+"""Handlers: the registry behind `@monitor.on_completed` and its like.
+
+A handler is a callback with a filter and delivery options. The registry is shared by `Monitor` and `Handlers`; it
+delivers nothing itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
+
+import attrs
+
+from titan_state.core.anomalies import AnomalyKind
+from titan_state.core.events import AnomalyCleared, AnomalyDetected, Event, Transitioned
+from titan_state.core.lifecycle import Status
+from titan_state.errors import ConfigurationError
+
+E = TypeVar("E", bound=Event, contravariant=True)
+F = TypeVar("F", bound=Callable[[Any], Any])
+
+
+class Options(TypedDict, total=False):
+    """How events are delivered to one handler.
+
+    Attributes:
+        name: The handler's name, by default the qualified name of the callback.
+        retries: How often a failed delivery is tried again, 3 by default.
+        backoff: Seconds before the first further attempt, 1 by default; doubled for each one after it.
+        timeout: Seconds that one attempt may take, None (the default) for as long as it takes.
+    """
+
+    name: str
+    retries: int
+    backoff: float
+    timeout: float | None
+
+
+@attrs.frozen
+class Filter:
+    """Which events a handler is for.
+
+    Attributes:
+        about: What kind of event.
+        values: The statuses or kinds of anomaly; empty for all.
+    """
+
+    about: Literal["enter", "exit", "finish", "transition", "anomaly", "cleared"]
+    values: frozenset[str] = frozenset()
+
+    def matches(self, event: Event, terminal: frozenset[str]) -> bool:
+        """Return whether an event passes, in a model with these terminal statuses."""
+        if isinstance(event, Transitioned):
+            match self.about:
+                case "enter":
+                    return event.dest in self.values
+                case "exit":
+                    return event.source in self.values
+                case "finish":
+                    return event.dest in terminal
+                case about:
+                    return about == "transition"
+        if isinstance(event, AnomalyDetected):
+            return self.about == "anomaly" and (not self.values or event.kind in self.values)
+        if isinstance(event, AnomalyCleared):
+            return self.about == "cleared" and (not self.values or event.kind in self.values)
+        return False
+
+
+@attrs.define(eq=False)
+class Handler:
+    """A callback, what it is called for, and how.
+
+    Attributes:
+        name: Its name, unique in its registry.
+        callback: The function, `def` or `async def`, called with the event.
+        filters: It is called for an event that passes one of them, once.
+        retries: How often a failed delivery is tried again.
+        backoff: Seconds before the first further attempt; doubled for each one after it.
+        timeout: Seconds that one attempt may take; None for as long as it takes.
+    """
+
+    name: str
+    callback: Callable[[Any], Any]
+    filters: list[Filter]
+    retries: int = 3
+    backoff: float = 1.0
+    timeout: float | None = None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the callback is a coroutine function, and so is called on the event loop."""
+        called = getattr(self.callback, "__call__", None)  # noqa: B004 - an object whose __call__ is a coroutine function
+        return inspect.iscoroutinefunction(self.callback) or inspect.iscoroutinefunction(called)
+
+    def wants(self, event: Event, terminal: frozenset[str]) -> bool:
+        """Return whether the callback is called for an event."""
+        return any(filter_.matches(event, terminal) for filter_ in self.filters)
+
+
+class Registrar(Generic[E]):
+    """Registers a callback for one kind of event: as a decorator, with or without options, or as a plain call."""
+
+    def __init__(self, registry: Registry, filter_: Filter) -> None:
+        self._registry = registry
+        self._filter = filter_
+
+    @overload
+    def __call__(self, callback: F, /, **options: Unpack[Options]) -> F: ...
+
+    @overload
+    def __call__(self, /, **options: Unpack[Options]) -> Callable[[F], F]: ...
+
+    def __call__(self, callback: Any = None, /, **options: Unpack[Options]) -> Any:
+        """Register `callback`, or return a decorator that does.
+
+        Args:
+            callback: A function of one argument, the event; `def` (called in a thread) or `async def`.
+            options: How it is delivered, see `Options`.
+
+        Returns:
+            The callback itself.
+
+        Raises:
+            ConfigurationError: An option that cannot work, or a name that another handler has.
+        """
+        if callback is None:
+            return lambda function: self._registry.register(function, self._filter, options)
+        return self._registry.register(callback, self._filter, options)
+
+
+class AnomalyRegistrar:
+    """Registers a callback for anomalies: of all kinds, or of those that are named first."""
+
+    def __init__(self, registry: Registry, about: Literal["anomaly", "cleared"]) -> None:
+        self._registry = registry
+        self._about: Literal["anomaly", "cleared"] = about
+
+    @overload
+    def __call__(self, callback: F, /, *kinds: AnomalyKind | str, **options: Unpack[Options]) -> F: ...
+
+    @overload
+    def __call__(self, /, *kinds: AnomalyKind | str, **options: Unpack[Options]) -> Callable[[F], F]: ...
+
+    def __call__(self, /, *arguments: Any, **options: Unpack[Options]) -> Any:
+        """Register a callback for kinds of anomalies, all by default, or return a decorator that does.
+
+        Args:
+            arguments: The callback, if it is no decorator, then kinds of anomalies.
+            options: How it is delivered, see `Options`.
+
+        Returns:
+            The callback itself.
+
+        Raises:
+            ConfigurationError: There is no such kind, an option cannot work, or another handler has the name.
+        """
+        callback, kinds = (arguments[0], arguments[1:]) if arguments and callable(arguments[0]) else (None, arguments)
+        try:
+            values = frozenset(AnomalyKind(kind).value for kind in kinds)
+        except ValueError as error:
+            raise ConfigurationError(f"{error}; the kinds are {', '.join(AnomalyKind)}") from None
+        registrar = Registrar[Event](self._registry, Filter(self._about, values))
+        return registrar(**options) if callback is None else registrar(callback, **options)
+
+
+class Registry:
+    """The names under which callbacks are registered; what registering means is for the heir to say."""
+
+    def register(self, callback: F, filter_: Filter, options: Options) -> F:
+        """Register a callback.
+
+        Args:
+            callback: The function.
+            filter_: The events it is for.
+            options: How they are delivered.
+
+        Returns:
+            The callback.
+        """
+        raise NotImplementedError(type(self))  # pragma: no cover - every registry has its own
+
+    @property
+    def on_queued(self) -> Registrar[Transitioned]:
+        """Call back when an execution enters `queued`."""
+        return self._entering(Status.QUEUED)
+
+    @property
+    def on_running(self) -> Registrar[Transitioned]:
+        """Call back when an execution enters `running`."""
+        return self._entering(Status.RUNNING)
+
+    @property
+    def on_paused(self) -> Registrar[Transitioned]:
+        """Call back when an execution enters `paused`."""
+        return self._entering(Status.PAUSED)
+
+    @property
+    def on_completed(self) -> Registrar[Transitioned]:
+        """Call back when an execution enters `completed`."""
+        return self._entering(Status.COMPLETED)
+
+    @property
+    def on_completed_with_errors(self) -> Registrar[Transitioned]:
+        """Call back when an execution enters `completed_with_errors`."""
+        return self._entering(Status.COMPLETED_WITH_ERRORS)
+
+    @property
+    def on_failed(self) -> Registrar[Transitioned]:
+        """Call back when an execution enters `failed`."""
+        return self._entering(Status.FAILED)
+
+    @property
+    def on_cancelled(self) -> Registrar[Transitioned]:
+        """Call back when an execution enters `cancelled`."""
+        return self._entering(Status.CANCELLED)
+
+    @property
+    def on_finished(self) -> Registrar[Transitioned]:
+        """Call back when an execution enters any terminal status."""
+        return Registrar(self, Filter("finish"))
+
+    @property
+    def on_transition(self) -> Registrar[Transitioned]:
+        """Call back at every move of an execution, and at its first sight."""
+        return Registrar(self, Filter("transition"))
+
+    @property
+    def on_anomaly(self) -> AnomalyRegistrar:
+        """Call back when an anomaly is detected: `@on_anomaly` or `@on_anomaly(AnomalyKind.LEFT_TERMINAL, …)`."""
+        return AnomalyRegistrar(self, "anomaly")
+
+    @property
+    def on_anomaly_cleared(self) -> AnomalyRegistrar:
+        """Call back when an anomaly has ended; used like `on_anomaly`."""
+        return AnomalyRegistrar(self, "cleared")
+
+    def on_enter(self, *statuses: str) -> Registrar[Transitioned]:
+        """Call back when an execution enters one of `statuses`: `@on_enter("assigned")`."""
+        return Registrar(self, Filter("enter", _statuses(statuses)))
+
+    def on_exit(self, *statuses: str) -> Registrar[Transitioned]:
+        """Call back when an execution leaves one of `statuses`: `@on_exit(Status.QUEUED)`."""
+        return Registrar(self, Filter("exit", _statuses(statuses)))
+
+    def _entering(self, status: Status) -> Registrar[Transitioned]:
+        return Registrar(self, Filter("enter", frozenset((status.value,))))
+
+
+class Handlers(Registry):
+    """A set of handlers, to be made apart from a monitor and handed to it."""
+
+    def __init__(self, handlers: Iterable[Handler] = ()) -> None:
+        """Make a set of handlers, empty or of copies of others."""
+        self._handlers = {handler.name: attrs.evolve(handler, filters=list(handler.filters)) for handler in handlers}
+
+    def register(self, callback: F, filter_: Filter, options: Options) -> F:
+        """Register a callback; one that is registered already under its name gets a further filter."""
+        if not callable(callback):
+            raise ConfigurationError(f"a callback must be a function of one argument, the event, not {callback!r}")
+        name = options.get("name") or _name_of(callback)
+        handler = self._handlers.get(name)
+        if handler is None:
+            handler = self._handlers[name] = Handler(name, callback, [])
+        elif handler.callback is not callback and handler.callback != callback:
+            raise ConfigurationError(f"two handlers have the name {name!r}: give one of them name=")
+        _apply(handler, options)
+        handler.filters.append(filter_)
+        return callback
+
+    def __iter__(self) -> Iterator[Handler]:
+        return iter(tuple(self._handlers.values()))
+
+    def __len__(self) -> int:
+        return len(self._handlers)
+
+
+def _statuses(statuses: tuple[str, ...]) -> frozenset[str]:
+    if not statuses or not all(isinstance(status, str) for status in statuses):
+        raise ConfigurationError('name at least one status: @on_enter("assigned")')
+    return frozenset(str(status) for status in statuses)
+
+
+def _name_of(callback: Callable[[Any], Any]) -> str:
+    target = callback if hasattr(callback, "__qualname__") else type(callback)
+    return f"{target.__module__}.{target.__qualname__}"
+
+
+def _apply(handler: Handler, options: Options) -> None:
+    unknown = options.keys() - Options.__annotations__.keys()
+    if unknown:
+        raise ConfigurationError(
+            f"a handler has no option {', '.join(sorted(unknown))}; it has {', '.join(Options.__annotations__)}"
+        )
+    for name in ("retries", "backoff", "timeout"):
+        value = options.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise ConfigurationError(f"{name} of a handler must be a number of 0 or more, not {value!r}")
+        setattr(handler, name, value)

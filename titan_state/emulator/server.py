@@ -21,6 +21,7 @@ from titan_state.emulator.backend import SCOPES, Backend, RequestRecord, Setting
 from titan_state.emulator.faults import Faults
 from titan_state.emulator.gate import Gate
 from titan_state.emulator.limits import RateLimiter
+from titan_state.emulator.output_routes import OutputRoutes
 from titan_state.emulator.plan import Plan
 from titan_state.emulator.routes import Routes
 from titan_state.emulator.run import HistoryEntry
@@ -200,7 +201,9 @@ class TaskServiceEmulator:
 
         app = web.Application(middlewares=[unrouted])
         app.on_response_prepare.append(date)
-        app.add_routes(gate.guard(endpoint) for endpoint in (*Routes(backend).endpoints(),))
+        app.add_routes(
+            gate.guard(endpoint) for endpoint in (*Routes(backend).endpoints(), *OutputRoutes(backend).endpoints())
+        )
         return app
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,214 @@
+"""The truth over time: plans are followed, actions and forced moves interfere, history says what was."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from titan_state.emulator import Plan, Scenario, Step, Task, TaskServiceEmulator
+from titan_state.testing import ManualClock
+
+WORK = (Step("running", 1), Step("completed", 10))
+
+
+def story(service, execution_id):
+    return [(entry.status, entry.at, entry.cause) for entry in service.history(execution_id)]
+
+
+async def test_plans_are_followed_by_the_clock(opened, clock):
+    """Nothing happens by itself before the clock says so, and then at the planned time."""
+    service, client = await opened(Scenario([Plan(id="a", steps=WORK), Plan(id="b", created_after_s=5)]))
+    assert await client.status("a") == "queued"
+    assert await client.status("b") == 404
+    assert service.history("b") == ()
+    await clock.advance(6.5)
+    assert await client.status("a") == "running"
+    assert story(service, "a") == [("queued", 0, "created"), ("running", 1, "platform")]
+    assert story(service, "b") == [("queued", 5, "created")]
+    assert service.executions() == {"a": "running", "b": "queued"}
+    with pytest.raises(KeyError):
+        service.history("unknown")
+
+
+async def test_speed_makes_scenario_time_run_faster(opened, clock):
+    """At speed 10 a second of the clock is ten of the scenario, and wall times follow the clock."""
+    service, client = await opened(Scenario([Plan(id="a", steps=WORK)]), speed=10)
+    began = clock.now()
+    await clock.advance(2)
+    assert service.time() == 20
+    assert await client.status("a") == "completed"
+    assert service.history("a")[-1].wall == began + timedelta(seconds=1.1)
+
+
+async def test_time_begins_on_entering_and_ends_on_leaving():
+    """Before and after `async with` the scenario's time stands still, and the story can still be asked for."""
+    clock = ManualClock()
+    service = TaskServiceEmulator(Scenario([Plan(id="a", steps=WORK)]), clock=clock)
+    await clock.advance(100)
+    assert (service.time(), service.url) == (0, "")
+    async with service:
+        assert service.url.startswith("http://127.0.0.1:")
+        await clock.advance(2)
+    await clock.advance(100)
+    assert service.time() == 2
+    assert service.executions() == {"a": "running"}
+
+
+async def test_pause_suspends_and_resume_continues_the_plan(opened, clock):
+    """The rest of a plan waits while paused by an action, and takes as long as was left."""
+    service, client = await opened(Scenario([Plan(id="a", steps=WORK)]))
+    await clock.advance(4)
+    assert (await client.post("/executions/a/pause")).data["status"] == "paused"
+    await clock.advance(100)
+    assert (await client.post("/executions/a/resume")).data["status"] == "running"
+    await clock.advance(6.9)
+    assert await client.status("a") == "running"
+    await clock.advance(0.2)
+    assert story(service, "a")[2:] == [
+        ("paused", 4, "action"),
+        ("running", 104, "action"),
+        ("completed", 111, "platform"),
+    ]
+
+
+async def test_pause_and_resume_without_a_plan_left(opened):
+    """A forced status has no plan to suspend; actions work all the same."""
+    service, client = await opened()
+    execution_id = service.add(Plan())
+    service.move(execution_id, "running")
+    for action, dest in (("pause", "paused"), ("resume", "running"), ("stop", "cancelled")):
+        assert (await client.post(f"/executions/{execution_id}/{action}")).data["status"] == dest
+    assert [cause for _, _, cause in story(service, execution_id)] == ["created", "platform", *["action"] * 3]
+
+
+async def test_resuming_what_paused_by_itself_leaves_the_plan_alone(opened, clock):
+    """A pause of the plan's own does not suspend it."""
+    plan = Plan(id="a", steps=[Step("running"), Step("paused", 1), Step("failed", 10)])
+    service, client = await opened(Scenario([plan]))
+    await clock.advance(2)
+    await client.post("/executions/a/resume")
+    await clock.advance(9)
+    assert story(service, "a")[3:] == [("running", 2, "action"), ("failed", 11, "platform")]
+
+
+async def test_stop_ends_the_plan(opened, clock):
+    """Nothing of the plan happens after an accepted stop."""
+    service, client = await opened(Scenario([Plan(id="a", steps=WORK)]))
+    assert (await client.post("/executions/a/stop")).data["status"] == "cancelled"
+    await clock.advance(100)
+    assert story(service, "a") == [("queued", 0, "created"), ("cancelled", 0, "action")]
+
+
+async def test_actions_take_effect_after_a_delay(opened, clock):
+    """With a delay the answer shows the status as it is, and the effect comes later."""
+    service, client = await opened(Scenario([Plan(id="a", steps=WORK)]), action_delay_s=2)
+    await clock.advance(3)
+    assert (await client.post("/executions/a/pause")).data["status"] == "running"
+    await clock.advance(3)
+    assert story(service, "a")[-1] == ("paused", 5, "action")
+
+
+async def test_a_delayed_action_that_became_illegal_has_no_effect(opened, clock):
+    """The platform may finish, or lose, an execution before an accepted action reaches it."""
+    plans = [Plan(id="a", steps=WORK), Plan(id="b", steps=[Step("running", 1), Step.vanish(10)])]
+    service, client = await opened(Scenario(plans), action_delay_s=2)
+    await clock.advance(10)
+    for execution_id in ("a", "b"):
+        assert (await client.post(f"/executions/{execution_id}/pause")).status == 200
+    await clock.advance(5)
+    assert story(service, "a")[-1] == ("completed", 11, "platform")
+    assert story(service, "b")[-1] == ("running", 1, "platform")
+
+
+async def test_move_forces_any_status_and_drops_the_plan(opened, clock):
+    """A test may force the truth to anything, and it stays there."""
+    service, client = await opened(Scenario([Plan(id="a", steps=WORK)]))
+    for status in ("completed", "running", "weird", "weird"):
+        await clock.advance(0.25)
+        service.move("a", status)
+    await clock.advance(100)
+    assert await client.status("a") == "weird"
+    assert [entry.status for entry in service.history("a")] == ["queued", "completed", "running", "weird"]
+    with pytest.raises(KeyError):
+        service.move("unknown", "running")
+
+
+async def test_removed_executions_are_not_found_until_moved(opened):
+    """Removing answers 404 and leaves lists and history; a forced move brings it back."""
+    service, client = await opened(Scenario([Plan(id="a"), Plan(id="b")]))
+    service.remove("a")
+    assert await client.status("a") == 404
+    assert (await client.post("/executions/a/stop")).code == "NOT_FOUND"
+    assert [one["id"] for one in (await client.get("/executions")).data["items"]] == ["b"]
+    assert service.executions() == {"b": "queued"}
+    assert story(service, "a") == [("queued", 0, "created")]
+    service.move("a", "running")
+    assert await client.status("a") == "running"
+
+
+async def test_unknown_statuses_and_vanishing_are_shown_as_planned(opened, clock):
+    """A plan may show any text as its status, and then be gone."""
+    plan = Plan(id="a", steps=[Step("throttled", 1), Step.vanish(1)])
+    _, client = await opened(Scenario([plan]))
+    await clock.advance(1)
+    assert await client.status("a") == "throttled"
+    await clock.advance(1)
+    assert await client.status("a") == 404
+
+
+async def test_added_executions_count_from_now(opened, clock):
+    """`add` creates an execution now, or later, under an id of its own."""
+    service, _ = await opened()
+    await clock.advance(5)
+    first = service.add(Plan(steps=WORK))
+    second = service.add(Plan(created_after_s=3, task_id="another task"))
+    await clock.advance(4)
+    assert story(service, first) == [("queued", 5, "created"), ("running", 6, "platform")]
+    assert story(service, second) == [("queued", 8, "created")]
+    assert "another task" in service.tasks()
+    with pytest.raises(ValueError, match="already"):
+        service.add(Plan(id=first))
+
+
+async def test_ids_come_from_the_seed(opened):
+    """Services with the same seed give the same ids, others do not."""
+    added = []
+    for seed in (1, 1, 2):
+        service, _ = await opened(seed=seed)
+        added.append((service.add(Plan()), *service.tasks()))
+    assert added[0] == added[1] != added[2]
+
+
+async def test_a_story_over_http_is_the_planned_one(opened, clock):
+    """What a client sees of a random scenario is what the plans and the history say, illegal runs included."""
+    scenario = Scenario.random(25, seed=11, illegal=0.5)
+    service, client = await opened(scenario, per_minute=None)
+    for _ in range(20):
+        await clock.advance(6)
+        now = service.time()
+        shown = {one["id"]: one["status"] for one in (await client.get("/executions?limit=100")).data["items"]}
+        expected = {plan.id: plan.status_at(now) for plan in scenario.plans if plan.status_at(now) is not None}
+        assert shown == expected == service.executions()
+    for plan in scenario.plans:
+        marks = [(at, status) for at, status in plan.timeline() if status is not None]
+        assert [(entry.at, entry.status) for entry in service.history(plan.id)] == marks
+
+
+async def test_scenarios_bring_their_tasks(opened):
+    """Tasks are named by the scenario, or by the plans; without any there is one."""
+    named, _ = await opened(Scenario(tasks=[Task(id="t", name="Mine")]))
+    assert named.tasks() == {"t": "Mine"}
+    implied, _ = await opened(Scenario([Plan(task_id="u")]))
+    assert list(implied.tasks()) == ["u"]
+    empty, _ = await opened()
+    assert len(empty.tasks()) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"speed": 0}, {"list_shape": "heap"}, {"illegal_status": 418}, {"max_limit": 0}])
+def test_settings_that_cannot_work_are_refused(wrong):
+    """A wrong setting is told at once, an unknown one too."""
+    with pytest.raises(ValueError):
+        TaskServiceEmulator(**wrong)
+    with pytest.raises(TypeError):
+        TaskServiceEmulator(colour="red")

@@ -1,1 +1,112 @@
-"""Watch the executions of the Titan platform: a formal lifecycle, callbacks, anomalies, safe control actions."""
+"""Watch the executions of the Titan platform: a formal lifecycle, callbacks, anomalies, safe control actions.
+
+The names are imported when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from titan_state.client.profile import ServiceProfile as ServiceProfile
+    from titan_state.client.service import TaskService as TaskService
+    from titan_state.core.anomalies import AnomalyKind as AnomalyKind
+    from titan_state.core.anomalies import Severity as Severity
+    from titan_state.core.anomalies import Thresholds as Thresholds
+    from titan_state.core.budget import RequestBudget as RequestBudget
+    from titan_state.core.events import ActionAccepted as ActionAccepted
+    from titan_state.core.events import ActionRefused as ActionRefused
+    from titan_state.core.events import ActionSent as ActionSent
+    from titan_state.core.events import ActionUnknown as ActionUnknown
+    from titan_state.core.events import AnomalyCleared as AnomalyCleared
+    from titan_state.core.events import AnomalyDetected as AnomalyDetected
+    from titan_state.core.events import Event as Event
+    from titan_state.core.events import Transitioned as Transitioned
+    from titan_state.core.execution import Execution as Execution
+    from titan_state.core.lifecycle import Action as Action
+    from titan_state.core.lifecycle import Lifecycle as Lifecycle
+    from titan_state.core.lifecycle import Move as Move
+    from titan_state.core.lifecycle import Status as Status
+    from titan_state.core.lifecycle import Verdict as Verdict
+    from titan_state.core.tracker import Tracker as Tracker
+    from titan_state.errors import ActionOutcomeUnknownError as ActionOutcomeUnknownError
+    from titan_state.errors import ActionRejectedError as ActionRejectedError
+    from titan_state.errors import ConfigurationError as ConfigurationError
+    from titan_state.errors import DefinitionError as DefinitionError
+    from titan_state.errors import ExecutionCancelledError as ExecutionCancelledError
+    from titan_state.errors import ExecutionFailedError as ExecutionFailedError
+    from titan_state.errors import ExecutionNotFoundError as ExecutionNotFoundError
+    from titan_state.errors import ForbiddenError as ForbiddenError
+    from titan_state.errors import IllegalActionError as IllegalActionError
+    from titan_state.errors import MonitorClosedError as MonitorClosedError
+    from titan_state.errors import PayloadError as PayloadError
+    from titan_state.errors import PermanentError as PermanentError
+    from titan_state.errors import RunOutcomeUnknownError as RunOutcomeUnknownError
+    from titan_state.errors import ServiceError as ServiceError
+    from titan_state.errors import TemporaryError as TemporaryError
+    from titan_state.errors import TitanStateError as TitanStateError
+    from titan_state.errors import UnauthorizedError as UnauthorizedError
+    from titan_state.errors import WaitError as WaitError
+    from titan_state.errors import WaitTimeoutError as WaitTimeoutError
+    from titan_state.monitor.handlers import Handlers as Handlers
+    from titan_state.monitor.monitor import Monitor as Monitor
+
+_HOMES = {
+    "client.profile": ("ServiceProfile",),
+    "client.service": ("TaskService",),
+    "core.anomalies": ("AnomalyKind", "Severity", "Thresholds"),
+    "core.budget": ("RequestBudget",),
+    "core.events": (
+        "ActionAccepted",
+        "ActionRefused",
+        "ActionSent",
+        "ActionUnknown",
+        "AnomalyCleared",
+        "AnomalyDetected",
+        "Event",
+        "Transitioned",
+    ),
+    "core.execution": ("Execution",),
+    "core.lifecycle": ("Action", "Lifecycle", "Move", "Status", "Verdict"),
+    "core.tracker": ("Tracker",),
+    "errors": (
+        "ActionOutcomeUnknownError",
+        "ActionRejectedError",
+        "ConfigurationError",
+        "DefinitionError",
+        "ExecutionCancelledError",
+        "ExecutionFailedError",
+        "ExecutionNotFoundError",
+        "ForbiddenError",
+        "IllegalActionError",
+        "MonitorClosedError",
+        "PayloadError",
+        "PermanentError",
+        "RunOutcomeUnknownError",
+        "ServiceError",
+        "TemporaryError",
+        "TitanStateError",
+        "UnauthorizedError",
+        "WaitError",
+        "WaitTimeoutError",
+    ),
+    "monitor.handlers": ("Handlers",),
+    "monitor.monitor": ("Monitor",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,6 +7,7 @@ in `judge.py`, absence (404) in `absence.py`, what depends on time alone in `wat
 
 from __future__ import annotations
 
+from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,10 @@ class Tracker:
             if execution is not None:
                 yield execution
 
+    def knows(self, execution_id: str) -> bool:
+        """Return whether an execution was seen before, also if it was let go since."""
+        return self.status(execution_id) is not None or self._retention.find(execution_id) is not None
+
     def is_live(self, execution_id: str) -> bool:
         """Return whether an execution was seen, has not finished and has not vanished."""
         record = self._records.get(execution_id)
@@ -116,6 +121,11 @@ class Tracker:
         """Return whether an execution that was never seen has been unreadable (404) for longer than the grace."""
         record = self._records.get(execution_id)
         return record is not None and record.status == UNSEEN and self._absences.is_confirmed(record)
+
+    def has_vanished(self, execution_id: str) -> bool:
+        """Return whether an execution is gone (404), confirmed."""
+        record = self._records.get(execution_id)
+        return record is not None and record.has_open(AnomalyKind.VANISHED)
 
     def open_anomalies(self, execution_id: str) -> tuple[AnomalyKind, ...]:
         """Return the anomalies of an execution that are raised and not cleared; of the monitor itself for `""`."""
@@ -227,6 +237,10 @@ class Tracker:
         """
         self._watchdogs.tick(now, behind_s, self._absences)
         return self._chronicle.take()
+
+    def anchor(self, date: datetime, seconds: float) -> None:
+        """Take in which date it is now: events are dated by it from here on."""
+        self._chronicle.epoch = date - timedelta(seconds=seconds)
 
     def expect(self, execution_id: str) -> None:
         """Make the next sight of an execution a first sight, if it was adopted silently.

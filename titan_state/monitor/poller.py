@@ -1,0 +1,262 @@
+"""Poller: sends the reads that the planner chooses, and hands the answers to the tracker.
+
+It decides neither what to read nor what an answer means. Whatever the service answers, it goes on; only refused
+credentials end it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from titan_state.clock import within
+from titan_state.core.budget import Priority
+from titan_state.core.planner import ListPage
+from titan_state.errors import (
+    ForbiddenError,
+    NotFoundError,
+    PayloadError,
+    ServiceError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from titan_state.client.service import Page, TaskService
+    from titan_state.clock import Clock
+    from titan_state.core.events import Event
+    from titan_state.core.execution import Execution
+    from titan_state.core.planner import Choice, Planner
+    from titan_state.core.tracker import Tracker
+    from titan_state.monitor.watches import Watches
+
+logger = logging.getLogger("titan_state.monitor")
+
+IN_PARALLEL = 8
+"""How many reads are under way at the same time."""
+
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 30.0
+"""How soon a read that failed is sent again: doubled from the first to the longest, with jitter."""
+
+TICK_S = 0.5
+"""How often the rules of time are applied."""
+
+LONGEST_IDLE_S = 60.0
+
+
+class Poller:
+    """Reads what is watched."""
+
+    def __init__(
+        self,
+        service: TaskService,
+        tracker: Tracker,
+        planner: Planner,
+        watches: Watches,
+        clock: Clock,
+        *,
+        commit: Callable[[list[Event]], None],
+        room: Callable[[], Awaitable[None]],
+        rng: random.Random,
+    ) -> None:
+        """Make a poller that does not run yet.
+
+        Args:
+            service: Where reads are sent.
+            tracker: Where answers go.
+            planner: Chooses what to read.
+            watches: What is watched.
+            clock: The time.
+            commit: Takes the events.
+            room: Returns when there is room for further events.
+            rng: Jitter comes from it.
+        """
+        self._service = service
+        self._tracker = tracker
+        self._planner = planner
+        self._watches = watches
+        self._clock = clock
+        self._commit = commit
+        self._room = room
+        self._rng = rng
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failures: dict[ListPage | str, int] = {}
+        self._sizes: dict[str | None, int] = {}
+        self._previous: dict[str | None, frozenset[str]] = {}
+        self._fatal: ServiceError | None = None
+
+    def wake(self) -> None:
+        """Look again at what is due: something new is watched, or an answer is in."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Read until cancelled.
+
+        Raises:
+            UnauthorizedError: The credentials were refused.
+            ForbiddenError: A scope is missing.
+        """
+        ticker = asyncio.create_task(self._tick(), name="titan_state ticker")
+        try:
+            while self._fatal is None:
+                await self._room()
+                self._wake.clear()
+                now = self._clock.time()
+                wait_s = self._service.budget.ready_at(now, Priority.POLL) - now
+                if wait_s <= 0 and len(self._tasks) < IN_PARALLEL:
+                    choice = self._planner.next(now)
+                    if choice is not None:
+                        self._send(choice)
+                        continue
+                    wait_s = self._planner.next_at() - now
+                await self._idle(LONGEST_IDLE_S if len(self._tasks) >= IN_PARALLEL else wait_s)
+            raise self._fatal
+        finally:
+            running = (ticker, *self._tasks)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _idle(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await within(self._clock, min(max(0.0, seconds), LONGEST_IDLE_S), self._wake.wait())
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(TICK_S)
+            now = self._clock.time()
+            self._tracker.anchor(self._clock.now(), now)
+            if not self._watches:
+                self._tracker.contact(sent_at=now, received_at=now)  # nothing to see is not seeing nothing
+            behind_s = self._planner.behind_s(now, self._service.budget.limit / 60)
+            self._commit(self._tracker.tick(now, behind_s=behind_s))
+
+    def _send(self, choice: Choice) -> None:
+        task = asyncio.create_task(self._request(choice), name="titan_state read")
+        self._tasks.add(task)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake.set()
+
+    async def _request(self, choice: Choice) -> None:
+        target = choice.target
+        try:
+            if isinstance(target, ListPage):
+                await self._read_page(target, choice.priority)
+            else:
+                await self._read_one(target, choice.priority)
+        except (UnauthorizedError, ForbiddenError, NotFoundError) as error:
+            if isinstance(target, ListPage) and self._planner.list_refused(target):
+                logger.info("the list cannot be read, executions are read one by one: %s", error)
+            elif isinstance(error, NotFoundError):
+                self._failed(target, error)
+            else:
+                self._fatal = self._fatal or error
+        except TooManyRequestsError as error:
+            logger.info("the request limit was reached: %s", error)
+            self._planner.failed(target, self._clock.time(), 0.0)  # the budget waits, for all requests
+        except ServiceError as error:
+            self._failed(target, error)
+        except Exception:
+            logger.exception("a read could not be taken in; it is tried again")
+            self._failed(target, None)
+        else:
+            self._failures.pop(target, None)
+
+    def _failed(self, target: ListPage | str, error: ServiceError | None) -> None:
+        count = self._failures[target] = self._failures.get(target, 0) + 1
+        delay_s = min(FIRST_RETRY_S * 2 ** min(count - 1, 16), LONGEST_RETRY_S)
+        delay_s *= 0.5 + self._rng.random() / 2
+        if error is not None:
+            level = logging.WARNING if count == 1 else logging.DEBUG
+            logger.log(level, "a read failed, next attempt in %.1f s: %s", delay_s, error)
+        self._planner.failed(target, self._clock.time(), delay_s)
+
+    async def _read_one(self, execution_id: str, priority: Priority) -> None:
+        try:
+            reading = await self._service.get(execution_id, priority=priority)
+        except NotFoundError as error:
+            now = self._clock.time()
+            sent_at = now if error.sent_at is None else error.sent_at
+            received_at = now if error.received_at is None else error.received_at
+            self._commit(self._tracker.absent(execution_id, sent_at=sent_at, received_at=received_at))
+            self._planner.read(execution_id, now)
+            return
+        if reading.value.id != execution_id:
+            raise PayloadError(
+                f"asked for execution {shorten(execution_id)}, the answer is about another", body=reading.value.id
+            )
+        self.take(reading.value, reading.sent_at, reading.received_at)
+        self._planner.read(execution_id, self._clock.time())
+
+    def take(self, execution: Execution, sent_at: float, received_at: float) -> None:
+        """Hand an execution that was read to the tracker, if it is watched."""
+        if not self._watches.covers(execution):
+            self._planner.unwatch(execution.id)
+            return
+        baseline = self._watches.baseline(execution)
+        events = self._tracker.observe(execution, sent_at=sent_at, received_at=received_at, baseline=baseline)
+        self._commit(events)
+
+    async def _read_page(self, target: ListPage, priority: Priority) -> None:
+        task_id, number = target
+        size = self._sizes.get(task_id) or self._service.profile.page_limit
+        reading = await self._service.list(task_id=task_id, limit=size, offset=number * size, priority=priority)
+        page = reading.value
+        self._watches.began(task_id, reading.served_at)
+        self._tracker.contact(sent_at=reading.sent_at, received_at=reading.received_at)
+        items = {item.id: item for item in page.items}
+        known = any(self._tracker.knows(name) for name in items)
+        events: list[Event] = []
+        watched = [item for item in items.values() if self._watches.covers(item, task_id)]
+        for item in watched:
+            events += self._tracker.observe(
+                item,
+                sent_at=reading.sent_at,
+                received_at=reading.received_at,
+                baseline=self._watches.baseline(item, task_id),
+            )
+        self._commit(events)
+        ids = frozenset(items)
+        last = self._is_last(target, page, size) or (bool(ids) and ids == self._previous.get(task_id) and number > 0)
+        self._previous[task_id] = ids
+        swept = self._planner.page_read(
+            target,
+            [item.id for item in watched],
+            sent_at=reading.sent_at,
+            now=self._clock.time(),
+            last=last,
+            all_new=bool(items) and not known,
+        )
+        if swept:
+            self._watches.swept(task_id)
+        if not _is_newest_first(page):
+            self._planner.sweep_again(task_id, self._clock.time())
+
+    def _is_last(self, target: ListPage, page: Page, size: int) -> bool:
+        """Return whether nothing follows a page; learn on the way that the service sends smaller pages."""
+        if page.count == 0:
+            return True
+        if page.total is not None and page.offset + page.count >= page.total:
+            return True
+        if page.count < size:
+            if target.page > 0:
+                return True
+            self._sizes[target.task_id] = page.count  # the last one, or a service with smaller pages: the next tells
+        return False
+
+
+def _is_newest_first(page: Page) -> bool:
+    dates = [item.created_at for item in page.items if item.created_at is not None]
+    return all(first >= second for first, second in pairwise(dates))

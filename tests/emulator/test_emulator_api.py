@@ -140,7 +140,7 @@ async def test_tasks_are_created_listed_and_read(opened):
     assert (await client.post("/tasks")).data["name"] == "A task"
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"name": 3}'])
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"name": 3}', b"\xff\xfe\xfd"])
 async def test_bodies_that_make_no_sense_are_refused(opened, body):
     """A body must be a JSON object with what is expected in it."""
     _, client = await opened(SCENARIO)

@@ -205,6 +205,13 @@ async def test_faults_hit_by_number_share_and_path(opened):
     assert await statuses(2) == [True, True]
 
 
+@pytest.mark.parametrize("wrong", [{"probability": 1.5}, {"probability": -0.1}, {"every": 0}])
+def test_faults_that_cannot_be_are_refused(wrong):
+    """A share is 0 to 1, and counting begins at 1."""
+    with pytest.raises(ValueError):
+        When(**wrong)
+
+
 def test_the_same_seed_throws_the_same_dice():
     """Faults are repeatable, and one fault's probability does not change another's story."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import attrs
 import pytest
 
-from titan_state.emulator import Plan, Scenario, Step, Task, TaskServiceEmulator
+from titan_state.emulator import Plan, Scenario, Settings, Step, Task, TaskServiceEmulator
+from titan_state.emulator.backend import SettingOptions
 from titan_state.testing import ManualClock
 
 WORK = (Step("running", 1), Step("completed", 10))
@@ -205,10 +207,17 @@ async def test_scenarios_bring_their_tasks(opened):
     assert len(empty.tasks()) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"speed": 0}, {"list_shape": "heap"}, {"illegal_status": 418}, {"max_limit": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"speed": 0}, {"list_shape": "heap"}, {"illegal_status": 418}, {"max_limit": 0}, {"run_id_field": "x"}]
+)
 def test_settings_that_cannot_work_are_refused(wrong):
     """A wrong setting is told at once, an unknown one too."""
     with pytest.raises(ValueError):
         TaskServiceEmulator(**wrong)
     with pytest.raises(TypeError):
         TaskServiceEmulator(colour="red")
+
+
+def test_settings_are_typed_as_keyword_arguments():
+    """What type checkers know of the settings is what there is."""
+    assert list(SettingOptions.__annotations__) == [field.name for field in attrs.fields(Settings)]

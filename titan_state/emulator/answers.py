@@ -59,12 +59,12 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     Raises:
         RefusalError: It is something else.
     """
-    text = await request.text()
-    if not text.strip():
+    content = await request.read()
+    if not content.strip():
         return {}
     try:
-        body = json.loads(text)
-    except ValueError as error:
+        body = json.loads(content)
+    except ValueError as error:  # UnicodeDecodeError is one too
         raise RefusalError(400, "BAD_REQUEST", "the body is not JSON") from error
     if not isinstance(body, dict):
         raise RefusalError(400, "BAD_REQUEST", "the body must be a JSON object")

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict, get_args
 
 import attrs
 
@@ -25,7 +25,8 @@ SCOPES: Final = frozenset({"tasks:read", "tasks:write", "executions:read", "exec
 REFUSALS: Final = {400: "BAD_REQUEST", 404: "NOT_FOUND", 409: "CONFLICT", 422: "UNPROCESSABLE_ENTITY"}
 
 ListShape = Literal["items", "executions", "array"]
-LIST_SHAPES: Final = ("items", "executions", "array")
+ControlAnswer = Literal["execution", "null"]
+RunIdField = Literal["id", "execution_id"]
 
 
 def _actions(actions: Iterable[Action | str]) -> frozenset[Action]:
@@ -50,16 +51,33 @@ class Settings:
         status_filter: Whether lists of executions honour `?status=`; it is ignored otherwise.
     """
 
-    list_shape: ListShape = attrs.field(default="items", validator=attrs.validators.in_(LIST_SHAPES))
+    list_shape: ListShape = attrs.field(default="items", validator=attrs.validators.in_(get_args(ListShape)))
     max_limit: int = attrs.field(default=100, validator=attrs.validators.ge(1))
     default_limit: int = attrs.field(default=20, validator=attrs.validators.ge(1))
-    action_delay_s: float = 0.0
+    action_delay_s: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
     illegal_status: int = attrs.field(default=409, validator=attrs.validators.in_(tuple(REFUSALS)))
     unsupported: frozenset[Action] = attrs.field(default=frozenset(), converter=_actions)
-    control_answer: Literal["execution", "null"] = "execution"
-    run_id_field: Literal["id", "execution_id"] = "id"
+    control_answer: ControlAnswer = attrs.field(
+        default="execution", validator=attrs.validators.in_(get_args(ControlAnswer))
+    )
+    run_id_field: RunIdField = attrs.field(default="id", validator=attrs.validators.in_(get_args(RunIdField)))
     created_status: int = 201
     status_filter: bool = False
+
+
+class SettingOptions(TypedDict, total=False):
+    """The names of `Settings` as keyword arguments, for type checkers."""
+
+    list_shape: ListShape
+    max_limit: int
+    default_limit: int
+    action_delay_s: float
+    illegal_status: int
+    unsupported: Iterable[Action | str]
+    control_answer: ControlAnswer
+    run_id_field: RunIdField
+    created_status: int
+    status_filter: bool
 
 
 @attrs.frozen

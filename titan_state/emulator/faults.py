@@ -31,8 +31,10 @@ class When:
     Requests are counted per fault, among those that it can hit, from the moment that this value was put in place.
     """
 
-    probability: float = 0.0
-    every: int | None = None
+    probability: float = attrs.field(
+        default=0.0, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1))
+    )
+    every: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
     at: frozenset[int] = attrs.field(default=frozenset(), converter=_numbers)
     only: str = ""
 

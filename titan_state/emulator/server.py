@@ -10,14 +10,14 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from email.utils import format_datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self, Unpack
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from titan_state.clock import Clock, SystemClock
 from titan_state.emulator.answers import RefusalError, failure
-from titan_state.emulator.backend import SCOPES, Backend, RequestRecord, Settings
+from titan_state.emulator.backend import SCOPES, Backend, RequestRecord, SettingOptions, Settings
 from titan_state.emulator.faults import Faults
 from titan_state.emulator.gate import Gate
 from titan_state.emulator.limits import RateLimiter
@@ -53,7 +53,7 @@ class TaskServiceEmulator:
         host: str = "127.0.0.1",
         port: int = 0,
         keep_requests: int = 10_000,
-        **settings: Any,
+        **settings: Unpack[SettingOptions],
     ) -> None:
         """Prepare a service; it listens inside `async with`.
 

@@ -1,0 +1,190 @@
+"""Runtime: puts the parts of a monitor together, starts and stops them, and passes events on.
+
+What users do with a monitor is in `monitor.py`; each part decides for itself in its own module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from titan_state.client.service import TaskService
+from titan_state.clock import Clock, SystemClock
+from titan_state.core.lifecycle import Lifecycle
+from titan_state.core.planner import Planner
+from titan_state.core.tracker import Tracker
+from titan_state.errors import MonitorClosedError, ServiceError
+from titan_state.monitor.control import Control
+from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
+from titan_state.monitor.handlers import Filter, Handlers, Options, Registry
+from titan_state.monitor.poller import Poller
+from titan_state.monitor.streams import Streams, Waits
+from titan_state.monitor.waiting import Waiting
+from titan_state.monitor.watches import Watches
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from titan_state.client.profile import ServiceProfile
+    from titan_state.core.anomalies import Thresholds
+    from titan_state.core.budget import RequestBudget
+    from titan_state.core.events import Event
+
+F = TypeVar("F", bound="Callable[[Any], Any]")
+
+BUFFER = 10_000
+"""How many events may wait for callbacks and streams; when there are more, reading waits."""
+
+DRAIN_S = 10.0
+"""How long leaving a monitor waits for open deliveries."""
+
+
+class Runtime(Registry):
+    """The parts of a monitor, and what holds them together.
+
+    Attributes:
+        service: The client of the Task Service, which shares the request budget.
+        lifecycle: The model.
+        deliveries: What became of deliveries to handlers.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | Callable[[], str | Awaitable[str]],
+        *,
+        handlers: Handlers | None = None,
+        lifecycle: Lifecycle | None = None,
+        thresholds: Thresholds | None = None,
+        budget: RequestBudget | None = None,
+        profile: ServiceProfile | None = None,
+        clock: Clock | None = None,
+        drain_s: float = DRAIN_S,
+    ) -> None:
+        """Make a monitor.
+
+        Args:
+            url: The origin of the Task Service, as in `TITAN_API_URL`: without the `/api/v1` prefix.
+            token: The bearer token, or a function, `def` or `async def`, that returns a valid one.
+            handlers: Handlers that were registered apart from the monitor.
+            lifecycle: The model, the documented one by default.
+            thresholds: When something counts as an anomaly.
+            budget: How many requests may be sent, 120 a minute by default.
+            profile: What the documentation leaves open about the service.
+            clock: The time, the machine's own by default.
+            drain_s: How many seconds leaving the monitor waits for open deliveries.
+
+        Raises:
+            ConfigurationError: The URL or the token cannot work.
+        """
+        self._clock = clock or SystemClock()
+        self._rng = random.Random()  # noqa: S311 - jitter, nothing secret
+        self.service = TaskService(url, token, profile=profile, budget=budget, clock=self._clock)
+        self.lifecycle = lifecycle or Lifecycle.default()
+        self._handlers = Handlers(handlers or ())
+        self._tracker = Tracker(self.lifecycle, thresholds)
+        self._planner = Planner(
+            self._tracker,
+            interval_s=self.service.budget.min_interval_s,
+            newest_first=self.service.profile.newest_first,
+        )
+        self._watches = Watches()
+        self._dispatcher = Dispatcher(self._handlers, self.lifecycle.terminal, self._clock)
+        self.deliveries: DeliveryCounts = self._dispatcher.counts
+        self._room = asyncio.Event()
+        self._streams = Streams(self._room.set)
+        self._waits = Waits(self.lifecycle.terminal)
+        self._poller = Poller(
+            self.service,
+            self._tracker,
+            self._planner,
+            self._watches,
+            self._clock,
+            commit=self._commit,
+            room=self._until_room,
+            rng=self._rng,
+        )
+        self._control = Control(self.service, self._tracker, self._clock, commit=self._commit, take=self._poller.take)
+        self._waiting = Waiting(self.service, self._tracker, self._waits, self._clock, take=self._poller.take)
+        self._drain_s = drain_s
+        self._runner: asyncio.Task[None] | None = None
+        self._body: asyncio.Task[Any] | None = None
+        self._cancelling = 0
+        self._fatal: ServiceError | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Monitor of {self.service.origin}>"
+
+    async def __aenter__(self) -> Self:
+        if self._runner is not None or self._closed:
+            raise MonitorClosedError("a monitor is entered once; make another one")
+        await self.service.__aenter__()
+        self._body = asyncio.current_task()
+        self._cancelling = 0 if self._body is None else self._body.cancelling()
+        self._tracker.anchor(self._clock.now(), self._clock.time())
+        self._runner = asyncio.create_task(self._run(), name="titan_state monitor")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        fatal = self._fatal
+        ended_by_us = False
+        if fatal is not None and self._body is not None:
+            ended_by_us = self._body.uncancel() <= self._cancelling
+            if kind is None and ended_by_us:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0)  # the cancellation may still be on its way
+        self._closed = True
+        closed = MonitorClosedError("the monitor was left")
+        self._streams.end(closed)
+        self._waits.fail(closed)
+        try:
+            await self._stop()
+            await self._dispatcher.close(self._drain_s if error is None or ended_by_us else min(1.0, self._drain_s))
+        finally:
+            await self.service.close()
+        if fatal is not None and ended_by_us and (kind is None or kind is asyncio.CancelledError):
+            raise fatal from None
+
+    async def _stop(self) -> None:
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            await self._poller.run()
+        except ServiceError as error:
+            self._fatal = error
+            self._waits.fail(error)
+            self._streams.end(error)
+            if self._body is not None:
+                self._body.cancel()
+
+    def register(self, callback: F, filter_: Filter, options: Options) -> F:
+        """Register a callback with this monitor."""
+        return self._handlers.register(callback, filter_, options)
+
+    def _commit(self, events: list[Event]) -> None:
+        if events:
+            self._waits.put(events)
+            self._streams.put(events)
+            self._dispatcher.deliver(events)
+
+    async def _until_room(self) -> None:
+        await self._dispatcher.until_below(BUFFER)
+        while self._streams.backlog >= BUFFER:
+            self._room.clear()
+            await self._room.wait()
+
+    def _now(self) -> float:
+        if self._fatal is not None:
+            raise self._fatal
+        if self._runner is None or self._closed:
+            raise MonitorClosedError("the monitor is not running: use it inside `async with`")
+        return self._clock.time()

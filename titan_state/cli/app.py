@@ -1,0 +1,294 @@
+"""The commands and their options. What a command does is imported when it is called, so that `--help` stays quick."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from titan_state.cli import options
+from titan_state.cli.exits import Exit, table
+
+app = typer.Typer(
+    help="Watch the executions of the Titan platform, and control them safely.\n\n"
+    "Set TITAN_API_URL and TITAN_TOKEN first. To see it without an account: titan-state demo.",
+    epilog="\b\nExit codes:\n" + table(),
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich would take longer to load than everything else together
+    pretty_exceptions_enable=False,  # they show local variables, the token among them
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+class ActionName(StrEnum):
+    """The control actions, as arguments; the model's own are not imported for a help text."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+
+
+def _codes(*codes: Exit) -> str:
+    return "\b\nExit codes:\n" + table(*codes)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"titan-state {version('titan-state')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(short_help="Show everything at work, with a service of its own.")
+def demo(
+    speed: Annotated[float, typer.Option(min=0.5, max=4, help="How many times as fast the story is told.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The seed of all ids.")] = 0,
+    debug: options.Debug = False,
+) -> None:
+    """Show everything at work: a service of its own, a monitor, callbacks, control, anomalies.
+
+    It starts an embedded Task Service on this machine, watches it over HTTP, and ends by itself in half a minute. It
+    exits with 0 only if what the callbacks saw is what truly happened.
+    """
+    from titan_state.cli.demo import demo as work
+    from titan_state.cli.running import run
+
+    run(lambda: work(speed=speed, seed=seed), debug=debug)
+
+
+@app.command(
+    short_help="Show live what executions do.",
+    epilog=_codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.INTERRUPTED, Exit.TERMINATED),
+)
+def watch(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Executions.", show_default=False)] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", metavar="TASK", help="All executions of a task.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All executions.")] = False,
+    forever: Annotated[bool, typer.Option("--forever", help="Go on when all have finished.")] = False,
+    as_json: options.Json = False,
+    url: options.Url = None,
+    token: options.Token = None,
+    per_minute: options.PerMinute = None,
+    debug: options.Debug = False,
+) -> None:
+    """Show what executions do: a live table on a terminal, else a line for each event.
+
+    It ends by itself when all executions named by ID have finished, unless --forever is given. With --task or --all it
+    goes on until Ctrl-C.
+    """
+    from titan_state.cli.connection import Connection
+    from titan_state.cli.running import run
+    from titan_state.cli.watch import watch as work
+
+    run(
+        lambda: work(
+            Connection.of(url, token, per_minute),
+            ids or (),
+            tasks=task or (),
+            everything=everything,
+            forever=forever,
+            as_json=as_json,
+        ),
+        debug=debug,
+    )
+
+
+@app.command(
+    short_help="Wait until executions have finished.",
+    epilog=_codes(
+        Exit.OK,
+        Exit.ERROR,
+        Exit.USAGE,
+        Exit.FAILED,
+        Exit.CANCELLED,
+        Exit.WITH_ERRORS,
+        Exit.NOT_FOUND,
+        Exit.TIMEOUT,
+        Exit.INTERRUPTED,
+        Exit.TERMINATED,
+    ),
+)
+def wait(
+    ids: options.ExecutionIds,
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+    url: options.Url = None,
+    token: options.Token = None,
+    per_minute: options.PerMinute = None,
+    debug: options.Debug = False,
+) -> None:
+    """Wait until executions have finished; the exit code tells the outcome.
+
+    Of several the worst counts: another error, not found, failed, cancelled, time-out, with errors, completed. Leaving
+    it stops nothing on the platform.
+    """
+    from titan_state.cli.connection import Connection
+    from titan_state.cli.running import run
+    from titan_state.cli.wait import wait as work
+
+    run(lambda: work(Connection.of(url, token, per_minute), ids, timeout_s=timeout, as_json=as_json), debug=debug)
+
+
+@app.command(
+    "run", epilog="With --wait the exit code is that of titan-state wait. Exit code 9: see the task's executions first."
+)
+def run_task(
+    task: options.TaskId,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the execution has finished.")] = False,
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+    url: options.Url = None,
+    token: options.Token = None,
+    debug: options.Debug = False,
+) -> None:
+    """Start an execution of a task, once."""
+    from titan_state.cli.connection import Connection
+    from titan_state.cli.control import run as work
+    from titan_state.cli.running import run
+
+    run(lambda: work(Connection.of(url, token), task, wait=wait, timeout_s=timeout, as_json=as_json), debug=debug)
+
+
+@app.command("list")
+def list_executions(
+    task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only those of a task.")] = None,
+    status: Annotated[str | None, typer.Option("--status", help="Only those in a status.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 50,
+    as_json: options.Json = False,
+    url: options.Url = None,
+    token: options.Token = None,
+    debug: options.Debug = False,
+) -> None:
+    """List executions. A search by status looks at the first 20 pages."""
+    from titan_state.cli.connection import Connection
+    from titan_state.cli.listing import list_executions as work
+    from titan_state.cli.running import run
+
+    run(lambda: work(Connection.of(url, token), task=task, status=status, limit=limit, as_json=as_json), debug=debug)
+
+
+@app.command(epilog=_codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.ILLEGAL))
+def check(
+    execution_id: options.ExecutionId,
+    action: Annotated[ActionName, typer.Argument(help="The action.", show_default=False)],
+    as_json: options.Json = False,
+    url: options.Url = None,
+    token: options.Token = None,
+    debug: options.Debug = False,
+) -> None:
+    """Say whether an action is legal now; only the status is read."""
+    from titan_state.cli.connection import Connection
+    from titan_state.cli.control import check as work
+    from titan_state.cli.running import run
+
+    run(lambda: work(Connection.of(url, token), execution_id, action.value, as_json=as_json), debug=debug)
+
+
+_CONTROL_CODES = _codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.ILLEGAL, Exit.REJECTED, Exit.UNKNOWN)
+
+
+@app.command(epilog=_CONTROL_CODES)
+def pause(
+    execution_id: options.ExecutionId,
+    force: options.Force = False,
+    as_json: options.Json = False,
+    url: options.Url = None,
+    token: options.Token = None,
+    debug: options.Debug = False,
+) -> None:
+    """Pause an execution, if its status allows it."""
+    _act("pause", execution_id, url, token, force=force, as_json=as_json, debug=debug)
+
+
+@app.command(epilog=_CONTROL_CODES)
+def resume(
+    execution_id: options.ExecutionId,
+    force: options.Force = False,
+    as_json: options.Json = False,
+    url: options.Url = None,
+    token: options.Token = None,
+    debug: options.Debug = False,
+) -> None:
+    """Resume a paused execution, if its status allows it."""
+    _act("resume", execution_id, url, token, force=force, as_json=as_json, debug=debug)
+
+
+@app.command(epilog=_CONTROL_CODES)
+def stop(
+    execution_id: options.ExecutionId,
+    force: options.Force = False,
+    as_json: options.Json = False,
+    url: options.Url = None,
+    token: options.Token = None,
+    debug: options.Debug = False,
+) -> None:
+    """Stop an execution before completion, if its status allows it."""
+    _act("stop", execution_id, url, token, force=force, as_json=as_json, debug=debug)
+
+
+def _act(
+    action: str, execution_id: str, url: str | None, token: str | None, *, force: bool, as_json: bool, debug: bool
+) -> None:
+    from titan_state.cli.connection import Connection
+    from titan_state.cli.control import act as work
+    from titan_state.cli.running import run
+
+    run(lambda: work(Connection.of(url, token), execution_id, action, force=force, as_json=as_json), debug=debug)
+
+
+@app.command(short_help="Write the model as a Mermaid diagram.")
+def diagram() -> None:
+    """Write the model of statuses and legal moves as a Mermaid state diagram."""
+    from titan_state.core.lifecycle import Lifecycle
+
+    typer.echo(Lifecycle.default().diagram(), nl=False)
+
+
+@app.command(short_help="Run an embedded Task Service to try things out.")
+def emulate(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")] = 0,
+    executions: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Play N random executions, not the demo's story.")
+    ] = None,
+    illegal: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="The share of random executions that misbehave.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(help="The seed of all choices.")] = 0,
+    speed: Annotated[float, typer.Option(min=0.01, max=1000, help="How many times as fast it goes.")] = 1.0,
+    per_minute: Annotated[
+        int, typer.Option("--per-minute", min=0, metavar="N", help="The request limit; 0 for none.")
+    ] = 120,
+    faults: Annotated[bool, typer.Option("--faults", help="Errors, broken connections and lagging answers.")] = False,
+    debug: options.Debug = False,
+) -> None:
+    """Run an embedded Task Service on this machine, to try things out; Ctrl-C ends it.
+
+    It writes the two lines that another terminal needs.
+    """
+    from titan_state.cli.emulate import emulate as work
+    from titan_state.cli.running import run
+
+    run(
+        lambda: work(
+            port=port,
+            seed=seed,
+            speed=speed,
+            per_minute=per_minute or None,
+            faults=faults,
+            count=executions,
+            illegal=illegal,
+        ),
+        debug=debug,
+    )

@@ -1,0 +1,195 @@
+"""Board: the live table of a terminal. It draws what a monitor knows; it neither reads nor waits.
+
+Text of the API is put into `rich.text.Text`, never into markup, after control characters were made harmless.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from titan_state.cli import wording
+from titan_state.core.anomalies import RULES, Severity
+from titan_state.core.events import AnomalyCleared, AnomalyDetected, Transitioned
+from titan_state.core.lifecycle import Lifecycle
+from titan_state.errors import shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+    from titan_state.core.events import Event
+    from titan_state.core.execution import Execution
+    from titan_state.monitor.monitor import Monitor
+
+STYLES: Final = {
+    "queued": "yellow",
+    "running": "cyan",
+    "paused": "magenta",
+    "completed": "green",
+    "completed_with_errors": "yellow",
+    "failed": "red",
+    "cancelled": "dim",
+}
+WORDS: Final = {"completed_with_errors": "with errors"}  # the one status too long for a narrow table
+ANOMALY_STYLES: Final = {Severity.WARNING: "yellow", Severity.ERROR: "bold red", Severity.CRITICAL: "bold red"}
+RECENT: Final = 8
+WIDE: Final = 100
+"""From this width on, phase and task are shown in full."""
+
+
+class Board:
+    """What a terminal shows of a monitor: executions, requests left, and the last events.
+
+    Attributes:
+        title: A line above the table.
+        footer: A line below it.
+    """
+
+    def __init__(
+        self, monitor: Monitor, *, title: str = "", footer: str = "", labels: Mapping[str, str] | None = None
+    ) -> None:
+        """Make a board.
+
+        Args:
+            monitor: What is shown.
+            title: A line above the table.
+            footer: A line below it.
+            labels: Names of executions by id, shown instead of their tasks.
+        """
+        self.title = title
+        self.footer = footer
+        self._monitor = monitor
+        self._labels = labels
+        self._since: dict[str, tuple[datetime, bool]] = {}
+        self._recent: deque[Text] = deque(maxlen=RECENT)
+        self._terminal = Lifecycle.default().terminal
+
+    def take(self, event: Event) -> None:
+        """Take in an event: it is shown among the last ones."""
+        style = ""
+        if isinstance(event, Transitioned):
+            self._since[event.execution_id] = (event.before, event.after is not None)
+            style = STYLES.get(event.dest, "")
+        elif isinstance(event, AnomalyDetected):
+            style = ANOMALY_STYLES[event.severity]
+        elif isinstance(event, AnomalyCleared):
+            style = "green"
+        self.say(f"{self._name(event.execution_id)}  {wording.story(event)}", style=style, at=event.at)
+
+    def say(self, text: str, *, style: str = "", at: datetime | None = None) -> None:
+        """Show a line among the last events; it may come from any thread."""
+        when = wording.clock_time(at or datetime.now(UTC))
+        self._recent.append(Text(f"{when} {shorten(text, 400)}", style=style, no_wrap=True, overflow="ellipsis"))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        height = console.size.height
+        executions = self._monitor.executions()
+        recent = tuple(self._recent)
+        lines = min(RECENT, max(3, height // 3))
+        room = max(3, height - lines - 5)
+        rows, hidden = self._choose(executions, room)
+        parts: list[RenderableType] = []
+        if self.title:
+            parts.append(Text(self.title, style="bold", no_wrap=True, overflow="ellipsis"))
+        parts.append(self._table(rows, options.max_width))
+        if hidden:
+            parts.append(Text(f"… and {wording.counted(one.status for one in hidden)}", style="dim", no_wrap=True))
+        parts.append(self._status(executions))
+        parts.extend(recent[-lines:])
+        self._prune(executions)
+        yield Group(*parts)
+
+    def _choose(self, executions: Sequence[Execution], room: int) -> tuple[Sequence[Execution], Sequence[Execution]]:
+        """Return which executions have room and which have not; rows keep their places while all have."""
+        ordered = sorted(executions, key=_age_key)
+        if len(ordered) > room:
+            ordered.sort(key=lambda one: (one.status in self._terminal, not self._monitor.anomalies(one.id)))
+            return ordered[: room - 1], ordered[room - 1 :]
+        return ordered, ()
+
+    def _table(self, executions: Sequence[Execution], width: int) -> Table:
+        wide = width >= WIDE
+        table = Table(box=None, padding=(0, 1, 0, 0), expand=True, header_style="dim")
+        table.add_column("execution", no_wrap=True, max_width=36 if wide and self._labels is None else 12)
+        table.add_column("task" if self._labels is None else "story", no_wrap=True, max_width=24 if wide else 23)
+        table.add_column("status", no_wrap=True, min_width=13)
+        table.add_column("for", no_wrap=True, justify="right", min_width=5)
+        table.add_column("progress", no_wrap=True, overflow="ellipsis", max_width=22 if wide else 15)
+        table.add_column("anomalies", no_wrap=True, overflow="ellipsis", ratio=1)
+        now = datetime.now(UTC)
+        for one in executions:
+            task = self._labels.get(one.id, "") if self._labels is not None else wording.short_id(one.task_id or "")
+            done = one.status in self._terminal
+            table.add_row(
+                _text(one.id if wide and self._labels is None else wording.short_id(one.id)),
+                _text(task),
+                _status(one.status),
+                self._age(one.id, now),
+                _text("" if done else wording.progress(one, with_phase=wide or self._labels is None)),
+                self._anomalies(one.id),
+                style="dim" if done else "",
+            )
+        return table
+
+    def _age(self, execution_id: str, now: datetime) -> Text:
+        known = self._since.get(execution_id)
+        if known is None:
+            return Text("")
+        since, is_exact = known
+        return Text(("" if is_exact else "≥") + wording.duration((now - since).total_seconds()))
+
+    def _anomalies(self, execution_id: str) -> Text:
+        shown = Text(no_wrap=True, overflow="ellipsis")
+        for kind in self._monitor.anomalies(execution_id):
+            shown.append(f"⚠ {kind} ", style=ANOMALY_STYLES[RULES[kind].severity])
+        return shown
+
+    def _status(self, executions: Sequence[Execution]) -> Text:
+        budget = self._monitor.service.budget
+        shown = Text(no_wrap=True, overflow="ellipsis", style="dim")
+        shown.append(
+            f"{len(executions)} seen: {wording.counted(_word(one.status) for one in executions)}"
+            if executions
+            else "nothing seen yet"
+        )
+        shown.append(f" · {self._monitor.remaining} of {budget.limit:g} requests left")
+        if self._monitor.is_blind:
+            shown.append(" · ⚠ blind: nothing is seen", style="bold red")
+        if self.footer:
+            shown.append(f" · {self.footer}")
+        return shown
+
+    def _name(self, execution_id: str) -> str:
+        if not execution_id:
+            return "monitor"
+        label = (self._labels or {}).get(execution_id)
+        return label if label is not None else wording.short_id(execution_id)
+
+    def _prune(self, executions: Sequence[Execution]) -> None:
+        if len(self._since) > 2 * len(executions) + 1000:
+            kept = {one.id for one in executions}
+            self._since = {name: since for name, since in self._since.items() if name in kept}
+
+
+def _age_key(execution: Execution) -> tuple[float, str]:
+    created = execution.created_at
+    return (0.0 if created is None else created.timestamp(), execution.id)
+
+
+def _text(text: str) -> Text:
+    return Text(shorten(text, 80), no_wrap=True, overflow="ellipsis")
+
+
+def _word(status: str) -> str:
+    return WORDS.get(status, shorten(status, 20))
+
+
+def _status(status: str) -> Text:
+    return Text(f"{wording.GLYPHS.get(status, '?')} {_word(status)}", style=STYLES.get(status, "bold yellow"))

@@ -1,0 +1,35 @@
+"""`titan-state emulate`: run the embedded Task Service until the user leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+
+from titan_state.cli.output import emit, remark
+from titan_state.emulator import Faults, Scenario, TaskServiceEmulator
+
+
+async def emulate(
+    *, port: int, seed: int, speed: float, per_minute: int | None, faults: bool, count: int | None, illegal: float
+) -> int:
+    """Run the service with the demonstration's story, or with `count` random executions."""
+    scenario = Scenario.demo(seed=seed) if count is None else Scenario.random(count, seed=seed, illegal=illegal)
+    async with TaskServiceEmulator(
+        scenario,
+        port=port,
+        seed=seed,
+        speed=speed,
+        per_minute=per_minute,
+        faults=Faults.rough(seed) if faults else None,
+    ) as service:
+        emit(f"export TITAN_API_URL={shlex.quote(service.url)}")
+        emit(f"export TITAN_TOKEN={shlex.quote(service.token)}")
+        limit = "no request limit" if per_minute is None else f"{per_minute} requests a minute"
+        remark(
+            f"{len(scenario.plans)} executions in {len(service.tasks())} tasks, {limit}, speed {speed:g}; Ctrl-C ends"
+        )
+        remark("in another terminal, after the two lines above: titan-state watch --all")
+        for task_id, name in service.tasks().items():
+            remark(f"a further run of {name!r}: titan-state run {task_id}")
+        await asyncio.Event().wait()
+    raise AssertionError("it ends by being cancelled")

@@ -1,0 +1,41 @@
+"""Options: the arguments that several commands share, each described once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url", envvar="TITAN_API_URL", metavar="URL", help="The origin of the Task Service, without /api/v1."
+    ),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        envvar="TITAN_TOKEN",
+        metavar="TOKEN",
+        help="The bearer token. Other users of this machine can see it on the command line: better set TITAN_TOKEN.",
+    ),
+]
+PerMinute = Annotated[
+    int | None,
+    typer.Option(
+        "--per-minute",
+        min=1,
+        metavar="N",
+        help="The most requests to send in a minute. The account's limit is shared by all its programs.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, one object on a line.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the whole log.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="Give up waiting after this time.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Send it even if the status does not allow it.")]
+ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution.", show_default=False)]
+ExecutionIds = Annotated[list[str], typer.Argument(metavar="ID", help="The executions.", show_default=False)]
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task.", show_default=False)]

@@ -1,0 +1,73 @@
+"""Running: one command's coroutine, from signals to the exit code. Errors of the library become one line on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from titan_state.cli.exits import Exit, hint, of_error
+from titan_state.cli.output import RemarkHandler, remark, swallow_the_rest
+from titan_state.errors import TitanStateError
+
+Work = Callable[[], Coroutine[Any, Any, int]]
+
+
+def run(work: Work, *, debug: bool = False) -> NoReturn:
+    """Run a command to its end and exit with its code.
+
+    Args:
+        work: Makes the coroutine that does the work and returns the exit code.
+        debug: Show tracebacks and the library's whole log.
+    """
+    logger = logging.getLogger("titan_state")
+    handler = RemarkHandler(debug=debug)
+    logger.addHandler(handler)
+    logger.propagate = False
+    if debug:
+        logger.setLevel(logging.DEBUG)
+    try:
+        code = asyncio.run(_until_signalled(work))
+    except KeyboardInterrupt:  # before the loop could listen, or after
+        code = Exit.INTERRUPTED
+    except BrokenPipeError:
+        swallow_the_rest()
+        code = Exit.PIPE
+    except (TitanStateError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        advice = hint(error)
+        remark(f"error: {error}" + (f" ({advice})" if advice else ""))
+        code = of_error(error)
+    finally:
+        logger.removeHandler(handler)
+    raise SystemExit(int(code))
+
+
+async def _until_signalled(work: Work) -> int:
+    """Do the work; on SIGINT or SIGTERM cancel it, so that everything is closed in order."""
+    loop = asyncio.get_running_loop()
+    body = asyncio.ensure_future(work())
+    caught: list[int] = []
+
+    def leave(number: int) -> None:
+        caught.append(number)
+        body.cancel()  # a second signal cancels the tidying up as well
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            continue  # whoever started this in the background wants it so
+        # not in every thread, and not on every platform: there Python's own handling has to do
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, leave, number)
+    try:
+        code = await body
+    except asyncio.CancelledError:
+        if not caught:
+            raise
+        code = 0
+    return 128 + caught[0] if caught else code

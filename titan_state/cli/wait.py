@@ -1,0 +1,157 @@
+"""`titan-state wait`: wait until executions have finished, and tell the outcome by the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from titan_state.cli import wording
+from titan_state.cli.exits import OF_STATUS, Exit, worst
+from titan_state.cli.output import emit, emit_json
+from titan_state.errors import ExecutionNotFoundError, WaitTimeoutError, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from titan_state.cli.connection import Connection
+    from titan_state.core.execution import Execution
+    from titan_state.monitor.monitor import Monitor
+
+TICK_S = 0.25
+
+
+@attrs.frozen
+class Outcome:
+    """How the wait for one execution ended.
+
+    Attributes:
+        execution_id: The execution.
+        outcome: Its last status, `not_found` or `timeout`.
+        code: The exit code of it.
+        execution: What was last seen of it.
+    """
+
+    execution_id: str
+    outcome: str
+    code: Exit
+    execution: Execution | None
+
+    def line(self) -> str:
+        """Return the outcome as a line for people."""
+        told = {
+            "not_found": "not found: check its id, the URL, and whether it was deleted",
+            "timeout": f"still {self.execution.status if self.execution else 'unseen'}: the time was up, it goes on",
+        }.get(self.outcome, self.outcome)
+        if self.outcome in {"failed", "completed_with_errors"} and self.execution and self.execution.error:
+            told += f": {shorten(self.execution.error, wording.ERROR_LIMIT)}"
+        if self.outcome == "failed":
+            told += "; check first: execution details and platform logs"
+        return f"{shorten(self.execution_id)}  {told}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as JSON types."""
+        return {
+            "id": self.execution_id,
+            "outcome": self.outcome,
+            "exit_code": int(self.code),
+            "execution": None if self.execution is None else self.execution.to_dict(),
+        }
+
+
+async def wait(connection: Connection, ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -> int:
+    """Wait for executions and write a line for each as it finishes.
+
+    Returns:
+        The exit code: of several outcomes the worst.
+    """
+    async with connection.monitor() as monitor:
+        return await wait_with(monitor, ids, timeout_s=timeout_s, as_json=as_json)
+
+
+async def wait_with(monitor: Monitor, ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -> int:
+    """Wait for executions with a monitor that runs already; see `wait`."""
+    ids = tuple(dict.fromkeys(ids))
+    waits = {asyncio.ensure_future(_end(monitor, name, timeout_s)) for name in ids}
+    pending, codes = set(waits), []
+    try:
+        with _spinner(lambda: _waiting_for(monitor, ids, len(pending))) as (tick, aside):
+            while pending:
+                done, pending = await asyncio.wait(pending, timeout=tick(), return_when=asyncio.FIRST_COMPLETED)
+                for one in done:
+                    outcome = one.result()
+                    codes.append(outcome.code)
+                    with aside():
+                        emit_json(outcome.to_dict()) if as_json else emit(outcome.line())
+    finally:
+        for one in waits:
+            one.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+    return worst(codes)
+
+
+async def _end(monitor: Monitor, execution_id: str, timeout_s: float | None) -> Outcome:
+    try:
+        execution = await monitor.wait(execution_id, timeout=timeout_s, check=False)
+    except ExecutionNotFoundError as error:
+        return Outcome(execution_id, "not_found", Exit.NOT_FOUND, error.execution)
+    except WaitTimeoutError as error:
+        return Outcome(execution_id, "timeout", Exit.TIMEOUT, error.execution)
+    return Outcome(execution_id, execution.status, OF_STATUS.get(execution.status, Exit.ERROR), execution)
+
+
+def _waiting_for(monitor: Monitor, ids: Sequence[str], left: int) -> str:
+    seen = {one.id: one for one in monitor.executions() if one.id in ids}
+    if len(ids) == 1:
+        one = seen.get(ids[0])
+        told = "not seen yet" if one is None else f"{one.status} {wording.progress(one)}".strip()
+    else:
+        told = f"{left} of {len(ids)} left: {wording.counted(one.status for one in seen.values()) or 'not seen yet'}"
+    open_ones = [str(kind) for name in ("", *ids) for kind in monitor.anomalies(name)]
+    if open_ones:
+        told += f" · ⚠ {wording.counted(open_ones)}"
+    return f"waiting · {told} · {monitor.remaining} requests left"
+
+
+@contextmanager
+def _spinner(told: Callable[[], str]) -> Iterator[tuple[Callable[[], float | None], Any]]:
+    """Show on a terminal's stderr what is waited for.
+
+    Yields:
+        A function that draws it and says how long to wait before the next time, and a context in which it is gone, so
+        that a line can be written.
+    """
+    if not sys.stderr.isatty():
+        yield (lambda: None), _nothing
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.spinner import Spinner
+    from rich.text import Text
+
+    spinner = Spinner("dots")
+    live = Live(spinner, console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False)
+
+    def tick() -> float:
+        spinner.update(text=Text(shorten(told()), no_wrap=True, overflow="ellipsis"))
+        live.refresh()
+        return TICK_S
+
+    @contextmanager
+    def aside() -> Iterator[None]:
+        live.stop()
+        try:
+            yield
+        finally:
+            live.start()
+
+    with live:
+        yield tick, aside
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield

@@ -1,0 +1,86 @@
+"""`titan-state watch`: show what executions do, until those named by id have finished or the user leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from titan_state.cli.exits import Exit
+from titan_state.cli.follow import follow
+from titan_state.cli.output import remark
+from titan_state.cli.screen import JsonLines, Lines, LiveBoard, is_live_terminal
+from titan_state.errors import ConfigurationError, ExecutionNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from titan_state.cli.connection import Connection
+    from titan_state.cli.screen import Screen
+    from titan_state.monitor.monitor import Monitor
+
+
+async def watch(
+    connection: Connection,
+    ids: Sequence[str],
+    *,
+    tasks: Sequence[str],
+    everything: bool,
+    forever: bool,
+    as_json: bool,
+) -> int:
+    """Watch executions by id, by task, or all.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigurationError: There is nothing to watch.
+    """
+    ids = tuple(dict.fromkeys(ids))
+    if not (ids or tasks or everything):
+        raise ConfigurationError("nothing to watch: name executions by id, or give --task or --all")
+    async with connection.monitor() as monitor:
+        stream = monitor.events()
+        for task in tasks:
+            monitor.watch_task(task)
+        if everything:
+            monitor.watch_all()
+        ends_by_itself = not (forever or tasks or everything)
+        ends = [asyncio.ensure_future(_is_found(monitor, name)) for name in ids]
+        until = asyncio.gather(*ends) if ends_by_itself else None
+        try:
+            with _screen(monitor, as_json=as_json, ends_by_itself=ends_by_itself) as screen:
+                async with aclosing(follow(stream, until=until, every_s=screen.every_s)) as events:
+                    async for event in events:
+                        if event is None:
+                            screen.tick()
+                        else:
+                            screen.show(event)
+                screen.tick()
+            return Exit.OK if until is None or all(until.result()) else Exit.NOT_FOUND
+        finally:
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+
+
+async def _is_found(monitor: Monitor, execution_id: str) -> bool:
+    """Return once an execution has finished; False, and say so, if there is none."""
+    try:
+        await monitor.wait(execution_id, check=False)
+    except ExecutionNotFoundError as error:
+        remark(str(error))
+        return False
+    return True
+
+
+def _screen(monitor: Monitor, *, as_json: bool, ends_by_itself: bool) -> Screen:
+    if as_json:
+        return JsonLines()
+    if not is_live_terminal():
+        return Lines()
+    from titan_state.cli.board import Board
+
+    footer = "ends when all have finished, or with Ctrl-C" if ends_by_itself else "Ctrl-C ends"
+    return LiveBoard(Board(monitor, footer=footer))

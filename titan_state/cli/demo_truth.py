@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FLIP: Final = frozenset({"running", "paused"})
 
+Spell = tuple[AnomalyKind, bool]
+"""An anomaly that there truly was, and whether it ended."""
+
 
 def _counter() -> Counter[tuple[str, str]]:
     return Counter()
@@ -58,16 +61,16 @@ def truth(service: TaskServiceEmulator, ids: Iterable[str], thresholds: Threshol
         history = service.history(execution_id)
         if not history:
             continue
-        for kind in _anomalies(history, thresholds, speed, service.time()):
-            account.anomalies[execution_id, kind] += 1
-        if execution_id not in there:
-            account.anomalies[execution_id, AnomalyKind.VANISHED] += 1
-        known = _known(history)
-        for entry in known:
+        for entry in _known(history):
             if entry.status in Lifecycle.default().terminal:
                 account.ends[execution_id, entry.status] += 1
-        for kind in _ended(account, execution_id, history):
-            account.cleared[execution_id, kind] += 1
+        spells = [*_odd(history), *_moves(history, thresholds), *_stuck(history, thresholds, speed, service.time())]
+        if execution_id not in there:
+            spells.append((AnomalyKind.VANISHED, False))
+        for kind, is_over in spells:
+            account.anomalies[execution_id, kind.value] += 1
+            if is_over:
+                account.cleared[execution_id, kind.value] += 1
     return account
 
 
@@ -80,40 +83,46 @@ def _known(history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
     return known
 
 
-def _anomalies(
-    history: Sequence[HistoryEntry], thresholds: Thresholds, speed: float, now: float
-) -> Iterator[AnomalyKind]:
+def _odd(history: Sequence[HistoryEntry]) -> Iterator[Spell]:
+    """Tell spells of statuses outside the model."""
+    knows = Lifecycle.default().knows
+    was_known = True
+    for number, entry in enumerate(history, 1):
+        is_known = knows(entry.status)
+        if was_known and not is_known:
+            yield AnomalyKind.UNKNOWN_STATUS, any(knows(later.status) for later in history[number:])
+        was_known = is_known
+
+
+def _moves(history: Sequence[HistoryEntry], thresholds: Thresholds) -> Iterator[Spell]:
+    """Tell changes that no action of ours explains, and those that the model forbids."""
     model = Lifecycle.default()
-    flips = 0
-    for entry in history:
-        if not model.knows(entry.status):
-            yield AnomalyKind.UNKNOWN_STATUS
     known = _known(history)
-    for before, entry in pairwise(known):
-        if {before.status, entry.status} == FLIP and entry.cause == "platform":
-            flips += 1
-            yield AnomalyKind.UNEXPECTED_FLIP
-            if flips == thresholds.flap_count:
-                yield AnomalyKind.FLAPPING
+    flips = 0
+    for number, (before, entry) in enumerate(pairwise(known), 1):
+        finishes_later = any(later.status in model.terminal for later in known[number:])
+        if {before.status, entry.status} == FLIP:
+            if entry.cause == "platform":
+                flips += 1
+                yield AnomalyKind.UNEXPECTED_FLIP, False
+                if flips == thresholds.flap_count:
+                    yield AnomalyKind.FLAPPING, finishes_later
         elif model.path(before.status, entry.status) is None:
-            yield AnomalyKind.LEFT_TERMINAL if before.status in model.terminal else AnomalyKind.ILLEGAL_MOVE
-    for entry, until in zip(known, [*(entry.at for entry in known[1:]), now], strict=True):
-        longest = thresholds.stuck_queued_s
+            if before.status in model.terminal:
+                yield AnomalyKind.LEFT_TERMINAL, finishes_later
+            else:
+                yield AnomalyKind.ILLEGAL_MOVE, False
+
+
+def _stuck(history: Sequence[HistoryEntry], thresholds: Thresholds, speed: float, now: float) -> Iterator[Spell]:
+    """Tell spells in `queued` that were too long."""
+    longest = thresholds.stuck_queued_s
+    known = _known(history)
+    for number, entry in enumerate(known, 1):
+        is_over = number < len(known)
+        until = known[number].at if is_over else now
         if entry.status == "queued" and longest is not None and until - entry.at > longest * speed:
-            yield AnomalyKind.STUCK_QUEUED
-
-
-def _ended(account: Account, execution_id: str, history: Sequence[HistoryEntry]) -> Iterator[AnomalyKind]:
-    last = history[-1].status
-    has_finished = last in Lifecycle.default().terminal
-    for kind, is_over in (
-        (AnomalyKind.STUCK_QUEUED, last != "queued"),
-        (AnomalyKind.UNKNOWN_STATUS, Lifecycle.default().knows(last)),
-        (AnomalyKind.LEFT_TERMINAL, has_finished),
-        (AnomalyKind.FLAPPING, has_finished),
-    ):
-        if is_over and account.anomalies[execution_id, kind]:
-            yield kind
+            yield AnomalyKind.STUCK_QUEUED, is_over
 
 
 @attrs.frozen

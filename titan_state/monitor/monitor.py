@@ -149,7 +149,7 @@ class Monitor(Runtime):
     # Waiting.
 
     @overload
-    async def wait(
+    async def wait(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too, and the first one is for it
         self, execution_id: str, *, timeout: float | timedelta | None = None, check: bool = True
     ) -> Execution: ...
 

@@ -21,6 +21,7 @@ from titan_state.errors import (
     NotFoundError,
     PayloadError,
     ServiceError,
+    TitanStateError,
     TooManyRequestsError,
     UnauthorizedError,
     shorten,
@@ -166,7 +167,7 @@ class Poller:
         except TooManyRequestsError as error:
             logger.info("the request limit was reached: %s", error)
             self._planner.failed(target, self._clock.time(), 0.0)  # the budget waits, for all requests
-        except ServiceError as error:
+        except TitanStateError as error:
             self._failed(target, error)
         except Exception:
             logger.exception("a read could not be taken in; it is tried again")
@@ -174,7 +175,7 @@ class Poller:
         else:
             self._failures.pop(target, None)
 
-    def _failed(self, target: ListPage | str, error: ServiceError | None) -> None:
+    def _failed(self, target: ListPage | str, error: TitanStateError | None) -> None:
         count = self._failures[target] = self._failures.get(target, 0) + 1
         delay_s = min(FIRST_RETRY_S * 2 ** min(count - 1, 16), LONGEST_RETRY_S)
         delay_s *= 0.5 + self._rng.random() / 2

@@ -1,0 +1,96 @@
+"""Readings: what the client hands out, a value with the times of the request that brought it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from titan_state.core.execution import Execution
+from titan_state.errors import PayloadError
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Reading(Generic[T]):
+    """A value that was read.
+
+    Attributes:
+        value: The value.
+        sent_at: When the request was sent, in seconds of the client's clock.
+        received_at: When its answer was complete.
+        served_at: The service's date in the answer, None if it sent none.
+    """
+
+    value: T
+    sent_at: float
+    received_at: float
+    served_at: datetime | None = None
+
+
+@attrs.frozen
+class Task:
+    """A task, as the service reported it.
+
+    Attributes:
+        id: Its id.
+        status: Its status, of the tasks' own set: `active`, `paused`, `completed`, `failed`, `deleted`.
+        name: Its name, None if it has none.
+        extra: Whatever else the service sent.
+    """
+
+    id: str
+    status: str | None = None
+    name: str | None = None
+    extra: Mapping[str, Any] = attrs.field(default=MappingProxyType({}), hash=False)
+
+    @classmethod
+    def from_payload(cls, payload: Any) -> Task:
+        """Decode what the service says of a task.
+
+        Raises:
+            PayloadError: It is no task.
+        """
+        if not isinstance(payload, Mapping) or not isinstance(payload.get("id"), str) or not payload["id"]:
+            raise PayloadError("a task must be a JSON object with an id that is text", body=repr(payload)[:400])
+        rest = {key: value for key, value in payload.items() if key not in ("id", "status", "name")}
+        status, name = payload.get("status"), payload.get("name")
+        return cls(
+            id=payload["id"],
+            status=status if isinstance(status, str) else None,
+            name=name if isinstance(name, str) else None,
+            extra=MappingProxyType(rest),
+        )
+
+
+@attrs.frozen
+class _Paged(Generic[T]):
+    """One page of a list.
+
+    Attributes:
+        items: What could be decoded, in the service's order.
+        offset: How many were passed over.
+        limit: How many were asked for.
+        total: How many there are in all, None if the service does not say.
+        count: How many the service sent.
+        rejected: Why some of them are not among the items.
+    """
+
+    items: tuple[T, ...]
+    offset: int
+    limit: int
+    total: int | None
+    count: int
+    rejected: tuple[PayloadError, ...] = ()
+
+
+class Page(_Paged[Execution]):
+    """One page of executions."""
+
+
+class TaskPage(_Paged[Task]):
+    """One page of tasks."""

@@ -1,0 +1,228 @@
+"""RequestBudget: how many requests may still be sent, and when. Pure: time and chance come in as arguments.
+
+It keeps a sliding log of what was sent and a bucket that paces it. It does not know what requests are for, beyond
+their priority, and it sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+from math import inf, isfinite
+from typing import Final
+
+from titan_state.errors import ConfigurationError
+
+WINDOW_S: Final = 60.0
+"""The window of the limit. The documentation says "requests a minute", and leaves open what kind of window it is; a
+slot that frees a minute after its answer was received is within the limit for any kind."""
+
+SHORTEST_RESET_S: Final = 1.0
+LONGEST_RESET_S: Final = 120.0
+"""Between these a reset time that a 429 names is believed."""
+
+FIRST_BACKOFF_S: Final = 1.0
+LONGEST_BACKOFF_S: Final = 60.0
+"""How long all requests wait after a 429 that names no reset: doubled from the first to the longest, with jitter."""
+
+
+class Priority(IntEnum):
+    """What goes first."""
+
+    CONTROL = 0  # pause, resume, stop, run, and the reads that they need
+    CONFIRMATION = 1  # reads of what contradicts what is known
+    OUTPUT = 2  # results, exports, datasets
+    POLL = 3  # all other reads
+
+
+class RequestBudget:
+    """Says when the next request may be sent.
+
+    In no 60 s window more requests are sent than the limit, where each counts from when it is sent until 60 s after
+    its answer was received. Within that they are paced: a bucket refills at the limit's rate, and holds a small burst.
+    Everything but control leaves a reserve in the bucket and in the window.
+
+    Attributes:
+        min_interval_s: How soon the same thing is read again, at the earliest.
+    """
+
+    def __init__(
+        self,
+        per_minute: int = 120,
+        burst: int | None = None,
+        *,
+        reserve: int = 2,
+        learn: bool = False,
+        min_interval_s: float = 1.0,
+    ) -> None:
+        """Make a budget.
+
+        Args:
+            per_minute: The most requests in any minute. The documentation's typical default is about 120 for each
+                account, shared by all its processes. Headers of the service only lower it.
+            burst: How many requests may go at once after a quiet time; a twelfth of `per_minute` by default.
+            reserve: How many requests everything but control leaves unspent.
+            learn: Whether headers of the service may raise the limit above `per_minute`, too.
+            min_interval_s: How soon the same thing is read again, at the earliest, in seconds.
+
+        Raises:
+            ConfigurationError: A number that cannot work.
+        """
+        _check("per_minute", per_minute, least=1)
+        _check("reserve", reserve, least=0)
+        if burst is not None:
+            _check("burst", burst, least=1)
+        if not isfinite(min_interval_s) or min_interval_s < 0:
+            raise ConfigurationError(f"min_interval_s must be a number of seconds, 0 or more, not {min_interval_s!r}")
+        self.min_interval_s = float(min_interval_s)
+        self._cap = per_minute
+        self._learn = learn
+        self._limit = per_minute
+        self._wanted_reserve = reserve
+        self._wanted_burst = burst
+        self._level = float(1 + self._reserve)  # one request at once; a restart must not be a burst
+        self._filled_at = -inf
+        self._in_flight: dict[int, Priority] = {}
+        self._tickets = 0
+        self._frees_at: deque[float] = deque()
+        self._blocked_until = -inf
+        self._throttles = 0
+        self._told = inf  # what the service says may still be sent, refilled at the limit's rate
+        self._told_at = -inf
+
+    def __repr__(self) -> str:
+        return f"<RequestBudget of {self._limit} a minute, {len(self._in_flight)} in flight>"
+
+    @property
+    def limit(self) -> int:
+        """The most requests in any minute, as far as is known now."""
+        return self._limit
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._in_flight)
+
+    def ready_at(self, now: float, priority: Priority) -> float:
+        """Return when a request may be sent at the earliest; `now` if at once.
+
+        Args:
+            now: The time, in seconds.
+            priority: What the request is for.
+
+        Returns:
+            The time; infinity if that depends on an answer that is still out.
+        """
+        self._advance(now)
+        spare = 0 if priority is Priority.CONTROL else self._reserve
+        need = 1 + spare
+        at = max(now, self._blocked_until)
+        rate = self._limit / WINDOW_S
+        if self._level < need:
+            at = max(at, now + (need - self._level) / rate)
+        told = self._told - len(self._in_flight)
+        if told < need:
+            at = max(at, now + (need - told) / rate)
+        over = len(self._in_flight) + len(self._frees_at) + need - self._limit
+        if over > 0:
+            if over > len(self._frees_at):
+                return inf
+            at = max(at, self._frees_at[over - 1])
+        return at
+
+    def send(self, now: float, priority: Priority) -> int:
+        """Take a slot for a request that is sent now.
+
+        Returns:
+            A ticket, to be handed back with the answer.
+
+        Raises:
+            RuntimeError: It may not be sent yet; ask `ready_at` first.
+        """
+        if self.ready_at(now, priority) > now:
+            raise RuntimeError("the budget has no slot now: ask ready_at first")
+        self._level -= 1
+        self._tickets += 1
+        self._in_flight[self._tickets] = priority
+        return self._tickets
+
+    def answered(self, ticket: int, now: float, *, limit: int | None = None, remaining: int | None = None) -> None:
+        """Take in that a request was answered, or failed, otherwise than by 429.
+
+        Args:
+            ticket: The request's ticket.
+            now: When the answer was received.
+            limit: What the answer says the limit is.
+            remaining: What the answer says may still be sent.
+        """
+        self._done(ticket, now)
+        self._throttles = 0
+        if limit is not None and limit >= 1:
+            self._limit = limit if self._learn else min(limit, self._cap)
+            self._level = min(self._level, self._burst)
+        if remaining is not None and remaining >= 0:
+            self._told = min(self._told, float(remaining))
+            self._told_at = now
+
+    def throttled(self, ticket: int, now: float, *, reset_s: float | None, jitter: float) -> None:
+        """Take in that a request was answered with 429: everything waits.
+
+        Args:
+            ticket: The request's ticket.
+            now: When the answer was received.
+            reset_s: In how many seconds the service says that requests are possible again; None if it does not.
+            jitter: A random number from 0 to 1.
+        """
+        self._done(ticket, now)
+        if reset_s is not None and isfinite(reset_s):
+            wait_s = min(max(reset_s, SHORTEST_RESET_S), LONGEST_RESET_S)
+        else:
+            wait_s = min(FIRST_BACKOFF_S * 2 ** min(self._throttles, 10), LONGEST_BACKOFF_S) * (0.5 + jitter / 2)
+            wait_s = max(wait_s, FIRST_BACKOFF_S)
+        self._throttles += 1
+        self._blocked_until = max(self._blocked_until, now + wait_s)
+        self._level = min(self._level, 1.0 + self._reserve)
+
+    def remaining(self, now: float) -> int:
+        """Return how many requests may still be sent within the present minute."""
+        self._advance(now)
+        left = self._limit - len(self._in_flight) - len(self._frees_at)
+        return max(0, int(min(left, self._told - len(self._in_flight))))
+
+    @property
+    def _reserve(self) -> int:
+        return min(self._wanted_reserve, self._limit - 1)
+
+    @property
+    def _burst(self) -> float:
+        wanted = self._limit // 12 if self._wanted_burst is None else self._wanted_burst
+        return float(max(1 + self._reserve, wanted))
+
+    def _advance(self, now: float) -> None:
+        while self._frees_at and self._frees_at[0] <= now:
+            self._frees_at.popleft()
+        rate = self._limit / WINDOW_S
+        if self._filled_at == -inf:
+            self._filled_at = now
+        if now > self._filled_at:
+            self._level = min(self._burst, self._level + (now - self._filled_at) * rate)
+            self._filled_at = now
+        if now > self._told_at and self._told != inf:
+            self._told += (now - self._told_at) * rate
+            self._told_at = now
+            if self._told >= self._limit:
+                self._told = inf
+
+    def _done(self, ticket: int, now: float) -> None:
+        self._advance(now)
+        if self._in_flight.pop(ticket, None) is None:
+            raise RuntimeError(f"ticket {ticket} is not in flight")
+        at = now + WINDOW_S
+        if self._frees_at and self._frees_at[-1] > at:
+            at = self._frees_at[-1]
+        self._frees_at.append(at)
+
+
+def _check(name: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name} must be a whole number of at least {least}, not {value!r}")

@@ -14,6 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from titan_state.cli.app import app
+from titan_state.cli.connection import Connection
+from titan_state.core.anomalies import Thresholds
 from titan_state.emulator import TaskServiceEmulator
 
 TOKEN = "secret-0123456789-never-shown"
@@ -67,6 +69,14 @@ def titan(monkeypatch):
         return result
 
     return call
+
+
+@pytest.fixture
+def short_grace(monkeypatch):
+    """Believe sooner than after 10 s that an execution does not exist."""
+    monitor = Connection.monitor
+    thresholds = Thresholds(not_found_s=0.5, replica_lag_s=0.2)
+    monkeypatch.setattr(Connection, "monitor", lambda self: monitor(self, thresholds=thresholds))
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def render(board, width=80, height=24, **options):
 
 
 def entered(execution, *, source=None, ago_s=65.0, seq=1):
-    at = NOW - timedelta(seconds=ago_s)
+    at = datetime.now(UTC) - timedelta(seconds=ago_s)
     return Transitioned(
         execution_id=execution.id,
         seq=seq,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 PER_MINUTE: Final = 120
 LAG_S: Final = 1.0
 STUCK_S: Final = 8.0
+WORK_S: Final = 0.05
+"""What the callbacks take for the work that they only pretend to do."""
 
 
 async def demo(*, speed: float, seed: int) -> int:
@@ -99,11 +101,13 @@ def _register(stage: Stage, labels: Mapping[str, str]) -> None:
 
     @monitor.on_completed
     def export_results(event: Transitioned) -> None:
+        time.sleep(WORK_S)  # it blocks a thread of its own, nothing else
         stage.say(f"  callback on_completed: '{labels[event.execution_id]}' could be exported now")
 
     @monitor.on_anomaly
     async def alert(event: AnomalyDetected) -> None:
         seen.anomalies[event.execution_id, event.kind.value] += 1
+        await asyncio.sleep(WORK_S)
         name = labels.get(event.execution_id, "the monitor")
         stage.say(f"  callback on_anomaly: {event.kind} of '{name}', check first: {event.check_first}")
 

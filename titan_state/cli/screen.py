@@ -87,7 +87,8 @@ class LiveBoard:
         self.every_s: float | None = TICK_S
         self._board = board
         # drawn from the event loop only: rich's own thread would read the monitor beside it
-        self._live = Live(board, console=Console(), auto_refresh=False)
+        console = Console()
+        self._live = Live(board, console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty())
         self._drawn_at = 0.0
 
     def __enter__(self) -> Self:

@@ -281,15 +281,14 @@ class Planner:
         """Look for executions that have left a page: new ones push them to the next; else one by one."""
         if not strays:
             return
-        following = target.page + 1
-        live = [name for name in strays if self._tracker.is_live(name)]
-        if listing.newest_first and (len(live) > 1 or following in listing.members):
-            listing.members[following] = (*listing.members.get(following, ()), *strays)
-            listing.read_at.setdefault(following, now)
-            self._plan(ListPage(target.task_id, following), now)
-        else:
-            for name in live:
-                self._uncover(name, now)
+        following = ListPage(target.task_id, target.page + 1)
+        delay_s = 0.0
+        if listing.newest_first:
+            self._plan(following, now)
+            delay_s = 2 * self._interval_s  # the next page may show them before
+        for name in strays:
+            if self._tracker.is_live(name):
+                self._uncover(name, now + delay_s)
 
     def _uncover(self, execution_id: str, due: float) -> None:
         """Read by itself what no page shows together with others."""

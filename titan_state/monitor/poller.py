@@ -47,6 +47,9 @@ FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
 """How soon a read that failed is sent again: doubled from the first to the longest, with jitter."""
 
+WORTH_A_WARNING = 3
+"""After how many failures of the same read, one after the other, a warning is logged, once; single ones are normal."""
+
 TICK_S = 0.5
 """How often the rules of time are applied."""
 
@@ -180,7 +183,7 @@ class Poller:
         delay_s = min(FIRST_RETRY_S * 2 ** min(count - 1, 16), LONGEST_RETRY_S)
         delay_s *= 0.5 + self._rng.random() / 2
         if error is not None:
-            level = logging.WARNING if count == 1 else logging.DEBUG
+            level = logging.WARNING if count == WORTH_A_WARNING else logging.DEBUG
             logger.log(level, "a read failed, next attempt in %.1f s: %s", delay_s, error)
         self._planner.failed(target, self._clock.time(), delay_s)
 

@@ -40,6 +40,7 @@ STYLES: Final = {
 WORDS: Final = {"completed_with_errors": "with errors"}  # the one status too long for a narrow table
 ANOMALY_STYLES: Final = {Severity.WARNING: "yellow", Severity.ERROR: "bold red", Severity.CRITICAL: "bold red"}
 RECENT: Final = 8
+OTHER_LINES: Final = 5  # title, heading, what has no room, requests left, and where the cursor stands
 WIDE: Final = 100
 """From this width on, phase and task are shown in full."""
 
@@ -92,15 +93,15 @@ class Board:
         height = console.size.height
         executions = self._monitor.executions()
         recent = tuple(self._recent)
-        lines = min(RECENT, max(3, height // 3))
-        room = max(3, height - lines - 5)
+        lines = min(RECENT, max(3, height - len(executions) - OTHER_LINES))
+        room = max(3, height - lines - OTHER_LINES)
         rows, hidden = self._choose(executions, room)
         parts: list[RenderableType] = []
         if self.title:
             parts.append(Text(self.title, style="bold", no_wrap=True, overflow="ellipsis"))
         parts.append(self._table(rows, options.max_width))
         if hidden:
-            parts.append(Text(f"… and {wording.counted(one.status for one in hidden)}", style="dim", no_wrap=True))
+            parts.append(Text(f"… and {_counts(hidden)}", style="dim", no_wrap=True))
         parts.append(self._status(executions))
         parts.extend(recent[-lines:])
         self._prune(executions)
@@ -153,15 +154,12 @@ class Board:
 
     def _status(self, executions: Sequence[Execution]) -> Text:
         budget = self._monitor.service.budget
+        counts = _counts(executions)
         shown = Text(no_wrap=True, overflow="ellipsis", style="dim")
-        shown.append(
-            f"{len(executions)} seen: {wording.counted(_word(one.status) for one in executions)}"
-            if executions
-            else "nothing seen yet"
-        )
-        shown.append(f" · {self._monitor.remaining} of {budget.limit:g} requests left")
+        shown.append(f"{self._monitor.remaining} of {budget.limit:g} requests left")
         if self._monitor.is_blind:
             shown.append(" · ⚠ blind: nothing is seen", style="bold red")
+        shown.append(f" · {counts or 'nothing seen yet'}")
         if self.footer:
             shown.append(f" · {self.footer}")
         return shown
@@ -181,6 +179,12 @@ class Board:
 def _age_key(execution: Execution) -> tuple[float, str]:
     created = execution.created_at
     return (0.0 if created is None else created.timestamp(), execution.id)
+
+
+def _counts(executions: Sequence[Execution]) -> str:
+    order = tuple(STYLES)
+    statuses = sorted((one.status for one in executions), key=lambda one: order.index(one) if one in order else -1)
+    return wording.counted(_word(status) for status in statuses)
 
 
 def _text(text: str) -> Text:

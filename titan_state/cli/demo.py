@@ -81,13 +81,12 @@ async def demo(*, speed: float, seed: int) -> int:
 
 
 def _introduce(service: TaskServiceEmulator, thresholds: Thresholds, count: int, limit: int, speed: float) -> None:
-    emit(f"An embedded Task Service answers at {service.url}; {count} executions live there, a monitor watches them.")
+    emit(f"An embedded Task Service answers at {service.url}.")
+    emit(f"A monitor watches its {count} executions over HTTP.")
     faster = f"told {speed:g} times as fast; " if speed != 1 else ""
-    emit(
-        f"Scaled for the demo: {faster}{limit} requests a minute, stuck in queued after "
-        f"{thresholds.stuck_queued_s:g} s (not 300 s), contradictions confirmed after "
-        f"{thresholds.replica_lag_s:g} s (not 5 s)."
-    )
+    emit(f"Scaled for the demo: {faster}{limit} requests a minute,")
+    emit(f"  stuck in queued after {thresholds.stuck_queued_s:g} s (by default 300 s),")
+    emit(f"  contradictions are believed after {thresholds.replica_lag_s:g} s (by default 5 s).")
     emit("")
 
 

@@ -63,7 +63,7 @@ def _write(executions: list[Execution], *, with_task: bool) -> None:
     # cut to the screen for people only: what is read by programs stays whole
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     now = datetime.now(UTC)
-    rows = [("execution", "status", "created", "progress", *(("task",) if with_task else ()), "error")]
+    rows = [("execution", "status", "age", "progress", *(("task",) if with_task else ()), "error")]
     for one in executions:
         age = "" if one.created_at is None else wording.duration((now - one.created_at).total_seconds())
         task = (wording.short_id(one.task_id or "") if width else one.task_id or "-",) if with_task else ()

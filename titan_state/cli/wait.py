@@ -81,10 +81,12 @@ async def wait_with(monitor: Monitor, ids: Sequence[str], *, timeout_s: float | 
         with _spinner(lambda: _waiting_for(monitor, ids, len(pending))) as (tick, aside):
             while pending:
                 done, pending = await asyncio.wait(pending, timeout=tick(), return_when=asyncio.FIRST_COMPLETED)
-                for one in done:
-                    outcome = one.result()
-                    codes.append(outcome.code)
-                    with aside():
+                if not done:
+                    continue
+                outcomes = [one.result() for one in done]
+                codes += [outcome.code for outcome in outcomes]
+                with aside(for_good=not pending):
+                    for outcome in outcomes:
                         emit_json(outcome.to_dict()) if as_json else emit(outcome.line())
     finally:
         for one in waits:
@@ -141,11 +143,10 @@ def _spinner(told: Callable[[], str]) -> Iterator[tuple[Callable[[], float | Non
         return TICK_S
 
     @contextmanager
-    def aside() -> Iterator[None]:
+    def aside(*, for_good: bool) -> Iterator[None]:
         live.stop()
-        try:
-            yield
-        finally:
+        yield
+        if not for_good:
             live.start()
 
     with live:
@@ -153,5 +154,5 @@ def _spinner(told: Callable[[], str]) -> Iterator[tuple[Callable[[], float | Non
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
+def _nothing(*, for_good: bool) -> Iterator[None]:
     yield

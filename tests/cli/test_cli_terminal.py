@@ -1,0 +1,110 @@
+"""On a terminal of 80 columns: the live table, the spinner, and that the terminal is left as it was."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import termios
+import threading
+
+import pytest
+from rich.cells import cell_len
+
+from titan_state.emulator import Plan, Scenario, Step
+
+HOSTILE = "[red]x[/red]\x1b[2J\x1b]0;title\x07"
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.fixture
+def on_terminal(start):
+    """Start the command on a terminal of its own; return the process and what it has drawn so far, and in the end."""
+    opened = []
+
+    def call(*arguments, service=None):
+        user, program = pty.openpty()
+        fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        process = start(*arguments, service=service, stdin=program, stdout=program, stderr=program)
+        os.close(program)
+        drawn = bytearray()
+
+        def read():
+            while True:
+                try:
+                    part = os.read(user, 65536)
+                except OSError:  # how Linux says that the other side is closed
+                    return
+                if not part:
+                    return
+                drawn.extend(part)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        opened.append((user, reader))
+
+        def finished():
+            process.wait(timeout=60)
+            reader.join(30)
+            return drawn.decode()
+
+        return process, drawn, finished
+
+    yield call
+    for user, reader in opened:
+        reader.join(0.1)
+        os.close(user)
+
+
+@pytest.fixture
+def terminal_type(monkeypatch):
+    """Be a terminal with colours and the default width."""
+    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+def test_watch_draws_a_live_table(serve, on_terminal, terminal_type):
+    """A terminal gets a table, with words for statuses, and what the API says cannot steer it."""
+    steps = (Step("running", 0.2), Step("failed", 1.0))
+    service = serve(Scenario((Plan(id="hostile", steps=steps, error=HOSTILE, phases=(HOSTILE,)),)))
+    process, _, finished = on_terminal("watch", "hostile", service=service)
+    drawn = finished()
+    assert process.returncode == 0
+    assert "execution" in drawn
+    assert "✗ failed" in drawn
+    assert "requests left" in drawn
+    assert "[red]x[/red]" in drawn
+    assert "\x1b[2J" not in drawn
+    assert "\x1b]0;" not in drawn
+    assert drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l"), "the cursor stays hidden"
+    assert all(cell_len(line) <= 80 for line in re.split(r"[\r\n]+", CONTROL.sub("", drawn)))
+
+
+def test_ctrl_c_leaves_the_terminal_as_it_was(serve, on_terminal, terminal_type):
+    """After Ctrl-C the cursor is back and the code is 130."""
+    service = serve(Scenario((Plan(id="a", steps=(Step("running", 0),)),)))
+    process, drawn, finished = on_terminal("watch", "--all", service=service)
+    for _ in range(600):
+        if b"running" in drawn:
+            break
+        threading.Event().wait(0.05)
+    process.send_signal(signal.SIGINT)
+    shown = finished()
+    assert process.returncode == 130
+    assert "Traceback" not in shown
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor stays hidden"
+
+
+def test_wait_shows_that_it_waits(serve, on_terminal, terminal_type):
+    """A wait on a terminal shows what it waits for, and ends with the outcome on a line of its own."""
+    service = serve(Scenario((Plan(id="a", steps=(Step("running", 0.2), Step("completed", 1.0))),)))
+    process, _, finished = on_terminal("wait", "a", service=service)
+    drawn = finished()
+    assert process.returncode == 0
+    assert "waiting · " in drawn
+    assert "requests left" in drawn
+    assert CONTROL.sub("", drawn).replace("\r", "\n").rstrip().endswith("a  completed")

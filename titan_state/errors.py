@@ -122,9 +122,7 @@ class ActionRejectedError(TitanStateError):
 
 
 class ActionOutcomeUnknownError(TitanStateError):
-    """A control action was sent, no answer came, and reading did not tell whether it took effect.
-
-    It is not sent again: read the execution's status, then decide.
+    """A control action was sent once, no answer came, and reading did not tell whether it took effect.
 
     Attributes:
         execution_id: The execution that was to be controlled.

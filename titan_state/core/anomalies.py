@@ -5,7 +5,6 @@ The table of the rules is here; the tracker holds executions against it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -91,8 +90,10 @@ STUCK: Final[Mapping[str, AnomalyKind]] = MappingProxyType(
 def _duration(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is None and attribute.name not in _NEEDED:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        allowed = "a number of seconds, 0 or more" + ("" if attribute.name in _NEEDED else ", or None to switch it off")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST_S:
+        allowed = f"a number of seconds from 0 to {_LONGEST_S:g}" + (
+            "" if attribute.name in _NEEDED else ", or None to switch it off"
+        )
         raise ConfigurationError(f"{attribute.name} must be {allowed}, not {value!r}")
 
 
@@ -101,6 +102,19 @@ def _count(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ConfigurationError(f"{attribute.name} must be a whole number of at least 1, or None, not {value!r}")
 
 
+def _tasks(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value  # a copy: what is frozen must not change from outside
+
+
+def _for_each_task(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"tasks must map task ids to Thresholds, not be {value!r}")
+    for task_id, own in value.items():
+        if not isinstance(task_id, str) or not isinstance(own, Thresholds):
+            raise ConfigurationError(f"tasks must map task ids to Thresholds, not {task_id!r} to {own!r}")
+
+
+_LONGEST_S: Final = 1e9  # some thirty years: what is longer is a mistake, and no date could be told for it
 _NEEDED: Final = frozenset({"replica_lag_s", "flap_window_s", "not_found_s", "retention_s"})
 
 
@@ -135,7 +149,7 @@ class Thresholds:
     results_s: float | None = attrs.field(default=300.0, validator=_duration)
     not_found_s: float = attrs.field(default=10.0, validator=_duration)
     retention_s: float = attrs.field(default=900.0, validator=_duration)
-    tasks: Mapping[str, Thresholds] = attrs.field(factory=dict, hash=False)
+    tasks: Mapping[str, Thresholds] = attrs.field(factory=dict, converter=_tasks, validator=_for_each_task, hash=False)
 
     def stuck_after(self, status: str, task_id: str | None) -> float | None:
         """Return after how many seconds an execution of a task is stuck in `status`, None for never."""

@@ -89,6 +89,10 @@ class Transitioned(Event):
         """What to check first where the execution failed, else None."""
         return DETAILS_AND_LOGS if self.dest == "failed" else None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the event as JSON types, with `check_first`; see `Event.to_dict`."""
+        return {**Event.to_dict(self), "check_first": self.check_first}
+
 
 @attrs.frozen(kw_only=True)
 class AnomalyDetected(Event):

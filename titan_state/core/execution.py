@@ -31,10 +31,21 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "error": ("error", "error_message", "errorMessage"),
     }
 )
-"""The names under which an optional field is looked for, in this order.
+"""The names under which an optional field is looked for, in this order: the first that can be read is taken.
 
 The documentation shows `id`, `status`, `created_at` and `updated_at`; the other names are defaults of this library.
 """
+
+
+def _show(value: object) -> str:
+    try:
+        return repr(value)[:400]
+    except (RecursionError, ValueError):  # nested too deeply, or a huge integer
+        return f"<{type(value).__name__}>"
+
+
+def _show_extra(extra: Mapping[str, Any]) -> str:
+    return _show(dict(extra))
 
 
 @attrs.frozen
@@ -66,7 +77,7 @@ class Execution:
     phase: str | None = None
     progress: float | None = None
     error: str | None = None
-    extra: Mapping[str, Any] = attrs.field(default=NOTHING_EXTRA, hash=False)
+    extra: Mapping[str, Any] = attrs.field(default=NOTHING_EXTRA, hash=False, repr=_show_extra)
     dropped: tuple[str, ...] = ()
 
     @classmethod
@@ -108,11 +119,15 @@ class Execution:
             decoded = _DECODERS[name](value)
             if decoded is None:
                 dropped = (*dropped, key)
-            if decoded is None or (isinstance(value, Mapping) and name == "error") or name in fields:
+            if decoded is None or (isinstance(value, Mapping) and name == "error"):
                 extra = {} if extra is None else extra
                 extra[key] = value
-            if decoded is not None and (name not in fields or _preferred(name, key, payload)):
-                fields[name] = decoded
+            if decoded is None:
+                continue
+            if name in fields:
+                decoded, others = _choose(name, payload)
+                extra = others if extra is None else extra | others
+            fields[name] = decoded
         return cls(
             id=execution_id,
             status=intern(status) if type(status) is str and len(status) <= _INTERN_LIMIT else status,
@@ -122,19 +137,33 @@ class Execution:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the snapshot as JSON types: times as ISO 8601 in UTC, fields without a value left out."""
+        """Return the snapshot as JSON types: times as ISO 8601 in UTC, fields without a value left out.
+
+        In `extra`, what JSON has no word for is replaced: NaN by null, lone surrogates by a question mark, and what is
+        nested deeper than any service means by an ellipsis.
+        """
         shown: dict[str, Any] = {"id": self.id, "status": self.status}
         for name in ALIASES:
             value = getattr(self, name)
             if value is not None:
                 shown[name] = value.isoformat() if isinstance(value, datetime) else value
         if self.extra:
-            shown["extra"] = dict(self.extra)
+            shown["extra"] = _plain(self.extra)
         if self.dropped:
             shown["dropped"] = list(self.dropped)
         return shown
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {field.name: getattr(self, field.name) for field in attrs.fields(Execution)}
+        return _rebuild, (values | {"extra": dict(self.extra)},)  # a read-only view of a dict does not pickle
 
+
+def _rebuild(values: dict[str, Any]) -> Execution:
+    extra = values["extra"]
+    return Execution(**values | {"extra": MappingProxyType(extra) if extra else NOTHING_EXTRA})
+
+
+_DEEPEST: Final = 64  # JSON nested deeper than this is hostile, and writing it would exhaust the stack
 _INTERN_LIMIT = 64  # statuses are few and short; a hostile server's are not kept for ever
 _FIELD_OF: Final = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
 
@@ -149,16 +178,33 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _show(value: object) -> str:
-    try:
-        return repr(value)[:400]
-    except (RecursionError, ValueError):  # nested too deeply, or a huge integer
-        return f"<{type(value).__name__}>"
+def _choose(name: str, payload: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the value of a field that was sent under several names, and what was sent under the names not taken."""
+    chosen: Any = None
+    others: dict[str, Any] = {}
+    for alias in ALIASES[name]:
+        value = payload.get(alias)
+        decoded = None if value is None or chosen is not None else _DECODERS[name](value)
+        if decoded is not None:
+            chosen = decoded
+        elif value is not None:
+            others[alias] = value
+    return chosen, others
 
 
-def _preferred(name: str, key: str, payload: Mapping[str, Any]) -> bool:
-    aliases = ALIASES[name]
-    return not any(payload.get(alias) is not None for alias in aliases[: aliases.index(key)])
+def _plain(value: Any, levels: int = _DEEPEST) -> Any:
+    """Return a copy that any JSON writer can write: nesting ends somewhere, and every text can be encoded."""
+    if isinstance(value, str):
+        return value if _is_text(value) else value.encode(errors="replace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        if not levels:
+            return "…"
+        return {_plain(key): _plain(inner, levels - 1) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, levels - 1) for inner in value] if levels else "…"
+    return value
 
 
 def _text(value: object) -> str | None:
@@ -188,9 +234,10 @@ def _time(value: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return moment if 1 < moment.year < 9999 else None  # "never" and "not yet"; seconds since 1970 may not hold them
 
 
 _DECODERS: Final[Mapping[str, Callable[[object], Any]]] = MappingProxyType(

@@ -53,6 +53,13 @@ class Order(Enum):
     NONE = "none"  # no path either way
 
 
+def _as_action(action: Action | str | None) -> Action | None:
+    try:
+        return None if action is None else Action(action)
+    except ValueError:
+        raise DefinitionError(f"there is no action {shorten(repr(action))}: {_names(Action)}") from None
+
+
 @attrs.frozen
 class Move:
     """One legal step of the model.
@@ -61,13 +68,16 @@ class Move:
         name: The move's name. One name always leads to one status, possibly from several.
         source: The status it leaves.
         dest: The status it enters.
-        action: The control action that causes it, None for a move the platform makes by itself.
+        action: The control action that causes it, or its name; None for a move the platform makes by itself.
+
+    Raises:
+        DefinitionError: There is no such action.
     """
 
     name: str
     source: str
     dest: str
-    action: Action | None = None
+    action: Action | None = attrs.field(default=None, converter=_as_action)
 
 
 @attrs.frozen
@@ -120,7 +130,7 @@ class Lifecycle:
     Attributes:
         statuses: All statuses, in the order of their definition.
         initial: The status in which every execution begins.
-        terminal: The statuses that no move leaves.
+        terminal: The statuses in which an execution has finished; no move leaves them.
         moves: All legal moves.
         machine: The `transitions.Machine` that holds the model. It has no models of its own:
             drive a record through it with `advance`.
@@ -137,7 +147,7 @@ class Lifecycle:
             statuses: All statuses.
             moves: All legal moves between them.
             initial: The status in which every execution begins.
-            terminal: The statuses that no move leaves.
+            terminal: The statuses in which an execution has finished; no move leaves them.
 
         Raises:
             DefinitionError: The definition contradicts itself; the message names the fault.
@@ -214,7 +224,7 @@ class Lifecycle:
         return status in self._paths
 
     def is_terminal(self, status: str) -> bool:
-        """Return whether no move leaves `status`."""
+        """Return whether an execution in `status` has finished."""
         return status in self.terminal
 
     def path(self, source: str, dest: str) -> tuple[Move, ...] | None:

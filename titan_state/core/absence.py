@@ -43,13 +43,18 @@ class Absences:
 
     def note(self, record: Record, sent_at: float, received_at: float, watchdogs: Watchdogs) -> None:
         """Take in a 404."""
-        if sent_at < record.seen_received or record.has_open(AnomalyKind.VANISHED):
+        first = None if record.rare is None else record.rare.suspicion
+        if first is not None and record.has_open(AnomalyKind.VANISHED):
+            first.received_at = max(first.received_at, received_at)
+            return
+        if sent_at < record.seen_received:
             return
         unseen = record.status == UNSEEN
         apart = self._thresholds.not_found_s if unseen else self._thresholds.replica_lag_s
-        first = None if record.rare is None else record.rare.suspicion
         if not self._suspects.confirms(record, None, sent_at, received_at, apart):
-            self._pending[record.id] = record
+            held = record.uncommon().suspicion
+            if held is not None and held.status is None:
+                self._pending[record.id] = record
             return
         self._missing.add(record.id)
         since = sent_at if first is None else first.sent_at
@@ -73,6 +78,7 @@ class Absences:
         self._chronicle.clear(record, AnomalyKind.VANISHED, received_at, "it can be read again", execution)
 
     def forget(self, record: Record) -> None:
-        """Drop what is kept of the absence of an execution."""
+        """Drop what is held against an execution: its absence, or whatever else awaits confirmation."""
+        self._suspects.settle(record)
         self._pending.pop(record.id, None)
         self._missing.discard(record.id)

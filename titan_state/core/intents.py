@@ -9,26 +9,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.lifecycle import Action
+from titan_state.core.record import UNSEEN
 
 if TYPE_CHECKING:
     from titan_state.core.lifecycle import Lifecycle, Move
     from titan_state.core.record import Intent, Rare, Record
 
 MEMORY_S: Final = 60.0
-"""For how many seconds an action may explain a move that was followed by another one, or never accepted."""
+"""For how many seconds an action may take effect that was followed by another one, or never accepted."""
 
 FLIPS: Final = frozenset({Action.PAUSE, Action.RESUME})
 """The actions whose moves are unexpected when nobody of ours asked for them."""
+
+
+def latest(rare: Rare | None, action: Action) -> Intent | None:
+    """Return the last intent sent, which an answer of the service is about; None if its move was seen already."""
+    if rare is None:
+        return None
+    return next((intent for intent in reversed(rare.intents) if intent.action is action), None)
 
 
 def explaining(rare: Rare | None, action: Action) -> Intent | None:
     """Return the intent that explains a move caused by `action`, None if nothing of ours does."""
     if rare is None:
         return None
-    for intent in rare.intents:
-        if intent.action is action and not intent.refused:
-            return intent
-    return None
+    return next((intent for intent in rare.intents if intent.action is action), None)
 
 
 def explains_flips(rare: Rare | None, path: tuple[Move, ...]) -> bool:
@@ -48,42 +53,34 @@ def leads_to(lifecycle: Lifecycle, action: Action) -> frozenset[str]:
     return frozenset(move.dest for move in lifecycle.moves if move.action is action)
 
 
-def settle(lifecycle: Lifecycle, record: Record, sent_at: float, lag_s: float) -> None:
-    """Forget the intents that a read of the present status proves to be done with.
+def is_without_effect(lifecycle: Lifecycle, record: Record, intent: Intent) -> bool:
+    """Return whether an accepted action has not shown its effect: the execution is elsewhere, as far as is known."""
+    known = record.status != UNSEEN
+    return known and intent.accepted_at is not None and record.status not in leads_to(lifecycle, intent.action)
 
-    An intent is done with when a read beyond the lag shows a status it leads to: the execution was there already, or
-    went and came back between two reads. One that was followed by another, or never accepted, is forgotten after
-    `MEMORY_S`; the last accepted one explains its move however late that comes.
 
-    Args:
-        lifecycle: The model.
-        record: The record whose status was read.
-        sent_at: When the read was sent.
-        lag_s: How far an answer may lag behind the truth.
+def settle(lifecycle: Lifecycle, rare: Rare, record: Record, sent_at: float) -> None:
+    """Forget the intents that a read of the present status, sent at `sent_at`, shows to be too old.
+
+    One that was followed by another, was never accepted, or leads to where the execution is anyway, is forgotten after
+    `MEMORY_S`, not before: actions may take effect late, and one after the other. The last accepted one explains its
+    move however late that comes.
     """
-    rare = record.rare
-    if rare is None or not rare.intents:
-        return
     intents = rare.intents
-    for position, intent in reversed(list(enumerate(intents))):
-        known_at = intent.sent_at if intent.accepted_at is None else intent.accepted_at
-        if sent_at >= known_at + lag_s and record.status in leads_to(lifecycle, intent.action):
-            del intents[: position + 1]
-            break
-    rare.intents = [intent for intent in intents if _may_explain(intent, intent is intents[-1], sent_at)]
+    rare.intents = [
+        intent
+        for intent in intents
+        if sent_at < (intent.sent_at if intent.accepted_at is None else intent.accepted_at) + MEMORY_S
+        or (intent is intents[-1] and is_without_effect(lifecycle, record, intent))
+    ]
 
 
 def withdraw(rare: Rare | None, action: Action) -> None:
-    """Mark the latest action of that name as refused: it explains nothing any more."""
+    """Forget the latest action of that name, because it was refused: it explains nothing any more."""
     if rare is None:
         return
-    doubtful = rare.flip.intents if rare.flip is not None else None
-    for intent in reversed([*(doubtful or ()), *rare.intents]):
-        if intent.action is action and not intent.refused:
-            intent.refused = True
-            break
-    rare.intents = [intent for intent in rare.intents if not intent.refused]
-
-
-def _may_explain(intent: Intent, is_last: bool, now: float) -> bool:
-    return now < intent.sent_at + MEMORY_S or (is_last and intent.accepted_at is not None)
+    for intents in (rare.intents, rare.flip.intents if rare.flip is not None else []):
+        for position in reversed(range(len(intents))):
+            if intents[position].action is action:
+                del intents[position]
+                return

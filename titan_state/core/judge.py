@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from titan_state.core.anomalies import STUCK, AnomalyKind
 from titan_state.core.intents import FLIPS, consume, explaining, explains_flips, leads_to, settle
 from titan_state.core.lifecycle import Order
-from titan_state.core.record import UNSEEN, Flip, Intent, Record
+from titan_state.core.record import UNSEEN, Flip, Record
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ class Judge:
         self._counts = suspects.counts
         self._absences = absences
         self._watchdogs = watchdogs
-        self._task_ids: dict[str, str] = {}
 
     def observe(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
         """Take in a read of an execution."""
@@ -69,11 +68,12 @@ class Judge:
 
     def _odd(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
         """Take in a status that the model does not know: the record keeps its last known one."""
-        if sent_at < record.seen_received:
+        rare = record.uncommon()
+        if sent_at < record.seen_received or (rare.suspicion is not None and sent_at < rare.suspicion.sent_at):
             self._counts.stale += 1
             return
         self._suspects.dismiss(record)
-        record.uncommon().odd_since = sent_at
+        rare.odd_since = sent_at if rare.odd_since is None else max(rare.odd_since, sent_at)
         message = f"status {shorten(execution.status)!r} is not in the model"
         self._chronicle.detect(record, AnomalyKind.UNKNOWN_STATUS, received_at, message, execution)
 
@@ -85,14 +85,15 @@ class Judge:
         record.look(execution, sent_at, received_at)
         if rare.flip is not None and sent_at >= record.since + self._lag_s:
             rare.flip = None
-        settle(self._lifecycle, record, sent_at, self._lag_s)
+        if rare.intents:
+            settle(self._lifecycle, rare, record, sent_at)
 
     def _differ(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
         """Judge a read of another status than the known one."""
         rare = record.rare
         order = self._lifecycle.order(record.status, execution.status)
         path = self._lifecycle.path(record.status, execution.status)
-        settling = rare is not None and (received_at < rare.settles_at or sent_at < rare.settles_at - self._lag_s)
+        settling = rare is not None and sent_at < rare.settles_at
         if path is not None and order is Order.FORWARD and not settling:
             self._walk(record, execution, path, sent_at, received_at)
         elif sent_at < record.seen_received:
@@ -137,7 +138,9 @@ class Judge:
             after=_after(record, sent_at),
         )
         self._enter(record, execution, sent_at, received_at, status=dest)
-        record.uncommon().settles_at = received_at + self._lag_s
+        rare = record.uncommon()
+        rare.flip = None
+        rare.settles_at = received_at + self._lag_s
         self._counts.forced += 1
 
     def _walk(
@@ -147,17 +150,15 @@ class Judge:
         rare = record.uncommon()
         if rare.suspicion is not None and rare.suspicion.status is not None:
             self._suspects.dismiss(record)
-        returns = rare.flip is not None and rare.flip.left == execution.status
-        feigned = rare.flip.intents if rare.flip is not None and returns else None
+        feigned = rare.flip.intents if rare.flip is not None and rare.flip.left == execution.status else None
         after = _after(record, sent_at)
         source, since = record.status, record.since
-        used: list[Intent] = []
+        before = [*rare.intents]
         for move in path:
             intent = None if move.action is None else explaining(rare, move.action)
             cause: Cause = "platform"
             if intent is not None:
                 consume(rare, intent)
-                used.append(intent)
                 cause = "action"
             elif move.action in FLIPS and feigned is None:
                 self._watchdogs.flipped(record, execution, move, received_at)
@@ -173,12 +174,12 @@ class Judge:
                 cause=cause,
                 after=after,
             )
-        if feigned is not None:  # the flip before this one never happened: what explained it is still to come
-            rare.intents[:0] = [intent for intent in feigned if not intent.refused]
+        used = before[: len(before) - len(rare.intents)]
+        if feigned is not None:  # the flip before this one may never have happened: its actions are still to come
+            rare.intents, used = [*feigned, *before], []
         flips = self._lifecycle.order(source, execution.status) is Order.BOTH
-        doubtful = returns and bool(used) and sent_at < since + self._lag_s
+        rare.flip = Flip(source, used) if used and flips and sent_at < since + self._lag_s else None
         self._enter(record, execution, sent_at, received_at, status=record.status, left=source)
-        rare.flip = Flip(source, used if doubtful else None) if flips else None
 
     def _enter(
         self,
@@ -196,8 +197,7 @@ class Judge:
         record.since = received_at
         record.look(execution, sent_at, received_at)
         record.seen_received = max(record.seen_received, received_at)
-        task_id = execution.task_id
-        record.identify(execution, None if task_id is None else self._task_ids.setdefault(task_id, task_id))
+        record.identify(execution)
         terminal = self._lifecycle.is_terminal(status)
         record.final = execution if terminal else None
         rare = record.rare
@@ -207,7 +207,7 @@ class Judge:
         if left in STUCK:
             self._chronicle.clear(record, STUCK[left], received_at, message, execution)
         if terminal:
-            rare.intents.clear()
+            rare.intents = []
             rare.flips.clear()
             for kind in (AnomalyKind.FLAPPING, AnomalyKind.LEFT_TERMINAL):
                 self._chronicle.clear(record, kind, received_at, message, execution)

@@ -11,6 +11,7 @@ from collections import deque
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import inf
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -49,27 +50,24 @@ class Intent:
         action: The action.
         sent_at: When it was about to be sent.
         accepted_at: When the service accepted it; None while that is open or unknown.
-        refused: Whether the service refused it.
     """
 
     action: Action
     sent_at: float
     accepted_at: float | None = None
-    refused: bool = False
 
 
 @attrs.define(eq=False, weakref_slot=False)
 class Flip:
-    """The last move between statuses that lead to each other; a lagging replica may show either side for a while.
+    """A move between statuses that lead to each other, explained by an action, that a lagging replica may have feigned.
 
     Attributes:
         left: The status that was left.
-        intents: The intents that explained the move, if a lagging replica may have feigned it: they are due again
-            if it turns out not to have happened. None if it is certain.
+        intents: The intents that the move used up: they are due again if it turns out not to have happened.
     """
 
     left: str
-    intents: list[Intent] | None = None
+    intents: list[Intent]
 
 
 @attrs.define(eq=False, weakref_slot=False)
@@ -79,10 +77,11 @@ class Rare:
     Attributes:
         suspicion: The contradiction that waits for confirmation.
         intents: Actions that may still explain a change, oldest first.
-        flip: The last flip, until a read beyond the lag agrees with it.
+        flip: The last move, while it may have been feigned: until a read beyond the lag agrees with it.
         flips: When the execution flipped without an action of ours, within the flapping window.
         open: The anomalies that are raised and not yet cleared, with the time of each.
-        settles_at: Until when every other status is held, after a forced move.
+        settles_at: After a forced move: any other status is held if its read was sent before this time. It stays,
+            because an answer may arrive however late, and the model no longer orders it.
         odd_since: When the read was sent that showed a status outside the model; None if the last one did not.
     """
 
@@ -94,7 +93,7 @@ class Rare:
     settles_at: float = -inf
     odd_since: float | None = None
 
-    def is_empty(self, now: float) -> bool:
+    def is_empty(self) -> bool:
         """Return whether nothing in here matters any more."""
         return (
             self.suspicion is None
@@ -102,7 +101,7 @@ class Rare:
             and self.flip is None
             and not self.flips
             and not self.open
-            and self.settles_at <= now
+            and self.settles_at == -inf
             and self.odd_since is None
         )
 
@@ -161,10 +160,10 @@ class Record:
             if updated_at != self.updated_at:  # an equal one would only cost memory
                 self.updated_at = updated_at
 
-    def identify(self, execution: Execution, task_id: str | None) -> None:
+    def identify(self, execution: Execution) -> None:
         """Take over what does not change in an execution's life, or once at most."""
         if execution.task_id is not None:
-            self.task_id = task_id
+            self.task_id = intern(execution.task_id)  # tasks are few, and executions many
         if execution.created_at is not None:
             self.created_at = execution.created_at.timestamp()
         if execution.started_at is not None:

@@ -46,10 +46,12 @@ class Note:
     Attributes:
         status: Its terminal status, or `UNSEEN` if it was let go before it finished.
         seq: The number of its last event, 0 if it had none.
+        unwatched: Whether nobody watched it when it was let go, or it was only adopted.
     """
 
     status: str
     seq: int
+    unwatched: bool = False
 
 
 class Retention:
@@ -87,27 +89,29 @@ class Retention:
         ended = execution.finished_at or execution.updated_at
         if ended is not None and ended.timestamp() <= self._horizon:
             return True
-        if ended is None or baseline.since is None:
+        if baseline.since is None:
             return not baseline.complete
         began = baseline.since if baseline.complete else baseline.since + SECOND
-        created_after = execution.created_at is not None and execution.created_at >= began
-        return ended < began and not created_after
+        if execution.created_at is not None and execution.created_at >= began:
+            return False
+        return not baseline.complete if ended is None else ended < began
 
     def adopt(self, execution: Execution, today: datetime) -> None:
         """Remember a finished execution that had no events."""
-        self._keep(execution.id, Note(execution.status, 0), execution, today)
+        self._keep(execution.id, Note(execution.status, 0, unwatched=True), execution, today)
 
-    def let_go(self, record: Record, status: str, today: datetime) -> None:
+    def let_go(self, record: Record, status: str, today: datetime, *, unwatched: bool = False) -> None:
         """Drop a record, and remember what must not be forgotten.
 
         Args:
             record: The record.
             status: Its status if it has finished, else `UNSEEN`: when it is seen again, that is a first sight.
             today: The present date.
+            unwatched: Whether nobody watches it any more.
         """
         self._records.pop(record.id, None)
         if record.seq or status != UNSEEN:
-            self._keep(record.id, Note(status, record.seq), record.final, today)
+            self._keep(record.id, Note(status, record.seq, unwatched), record.final, today)
 
     def revive(self, execution_id: str) -> Record | None:
         """Return a record made of what remains of an execution, and forget that; None if nothing does."""
@@ -118,17 +122,18 @@ class Retention:
         return record
 
     def unadopt(self, execution_id: str) -> None:
-        """Forget an execution that was adopted silently, so that its next sight is the first."""
-        note = self.find(execution_id)
-        if note is not None and note.seq == 0:
-            self._young.pop(execution_id, None)
-            self._old.pop(execution_id, None)
+        """Forget the status of an execution that nobody watched, so that its next sight is the first."""
+        for notes in (self._young, self._old):
+            note = notes.get(execution_id)
+            if note is not None and note.unwatched:
+                notes[execution_id] = Note(UNSEEN, note.seq)
 
     def _keep(self, execution_id: str, note: Note, execution: Execution | None, today: datetime) -> None:
         if len(self._young) >= self._size:
             self._horizon = max(self._horizon, self._latest_old)
             self._old, self._young = self._young, {}
             self._latest_old, self._latest = self._latest, -inf
+            self._shared = {}
         self._young[execution_id] = self._shared.setdefault(note, note)
         ended = None if execution is None else execution.finished_at or execution.updated_at
         if ended is not None:  # a service whose clock runs ahead must not silence what is still to come

@@ -50,6 +50,8 @@ class Suspects:
     def confirms(self, record: Record, status: str | None, sent_at: float, received_at: float, apart_s: float) -> bool:
         """Hold a contradiction, or return True if an earlier read said the same long enough ago.
 
+        A read that was sent before the one that is held is stale: it neither confirms nor replaces that.
+
         Args:
             record: The record that is contradicted.
             status: The status that was read, None for an answer that the execution does not exist.
@@ -59,13 +61,16 @@ class Suspects:
         """
         rare = record.uncommon()
         first = rare.suspicion
+        if first is not None and sent_at < first.sent_at:
+            self.counts.stale += 1
+            return False
         if first is None or first.status != status:
             self.dismiss(record)
             rare.suspicion = Suspicion(status, sent_at, received_at)
             self.due[record.id] = max(received_at, sent_at + apart_s)
             self.counts.suspected += 1
             return False
-        return sent_at >= first.received_at and sent_at - first.sent_at >= apart_s
+        return sent_at >= max(first.received_at, first.sent_at + apart_s)
 
     def dismiss(self, record: Record) -> None:
         """Forget a contradiction that was not confirmed."""

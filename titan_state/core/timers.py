@@ -56,8 +56,10 @@ class Timers:
     def due(self, now: float) -> Iterator[Record]:
         """Hand out every record whose time has come; its timer is then no longer set."""
         last = math.floor(now / RESOLUTION_S)
+        ripe = []  # taken out first: a record that is armed for now again waits for the next call
         while self._keys and self._keys[0] <= last:
-            bucket = self._buckets.pop(heapq.heappop(self._keys))
+            ripe.append(self._buckets.pop(heapq.heappop(self._keys)))
+        for bucket in ripe:
             for record in bucket.records:
                 if record.armed is bucket:
                     record.armed = None

@@ -9,8 +9,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from titan_state.core.anomalies import STUCK, AnomalyKind
+from titan_state.core.intents import is_without_effect
 from titan_state.core.record import UNSEEN, Record
-from titan_state.core.timers import Timers
+from titan_state.core.timers import RESOLUTION_S, Timers
 
 if TYPE_CHECKING:
     from titan_state.core.absence import Absences
@@ -72,7 +73,7 @@ class Watchdogs:
         """Take in a flip between running and paused that no action of ours explains."""
         flips = record.uncommon().flips
         flips.append(at)
-        while flips[0] <= at - self._thresholds.flap_window_s:
+        while flips and flips[0] <= at - self._thresholds.flap_window_s:
             flips.popleft()
         if record.has_open(AnomalyKind.FLAPPING):
             return
@@ -114,8 +115,10 @@ class Watchdogs:
         """Return when a record that has finished or vanished is let go."""
         suspicion = None if record.rare is None else record.rare.suspicion
         if suspicion is not None and suspicion.status is not None:
-            return now + self._thresholds.replica_lag_s
-        left = record.since if suspicion is None else suspicion.sent_at
+            return now + max(self._thresholds.replica_lag_s, RESOLUTION_S)
+        left = record.since if suspicion is None else suspicion.received_at
+        if record.rare is not None and record.rare.odd_since is not None:
+            left = max(left, record.rare.odd_since)
         return (now if left == -inf else left) + self._thresholds.retention_s
 
     def _effect_due(self, record: Record) -> float:
@@ -123,8 +126,10 @@ class Watchdogs:
         rare, action_s = record.rare, self._thresholds.action_s
         if rare is None or not rare.intents or action_s is None or AnomalyKind.ACTION_NOT_APPLIED in rare.open:
             return inf
-        accepted_at = rare.intents[-1].accepted_at
-        return inf if accepted_at is None else accepted_at + action_s
+        last = rare.intents[-1]
+        if last.accepted_at is None or not is_without_effect(self._lifecycle, record, last):
+            return inf
+        return last.accepted_at + action_s
 
     def _review(self, record: Record, now: float, absences: Absences) -> None:
         if record.status in self._lifecycle.terminal or record.has_open(AnomalyKind.VANISHED):

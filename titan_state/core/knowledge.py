@@ -1,0 +1,145 @@
+"""Knowledge: what a tracker knows of its executions, for those who ask.
+
+Nothing in here changes what is known: that is the tracker's business, which fills what is made here.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+import attrs
+
+from titan_state.core.absence import Absences
+from titan_state.core.anomalies import AnomalyKind
+from titan_state.core.chronicle import Chronicle
+from titan_state.core.lifecycle import Action, Verdict
+from titan_state.core.record import UNSEEN
+from titan_state.core.retention import Retention
+from titan_state.core.suspects import Suspects
+from titan_state.core.watchdogs import Watchdogs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from titan_state.core.anomalies import Thresholds
+    from titan_state.core.execution import Execution
+    from titan_state.core.lifecycle import Lifecycle
+    from titan_state.core.record import Record
+    from titan_state.core.suspects import Counts
+
+
+class Knowledge:
+    """What is known of executions.
+
+    Attributes:
+        lifecycle: The model.
+        thresholds: When something counts as an anomaly.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, thresholds: Thresholds, epoch: datetime) -> None:
+        self.lifecycle = lifecycle
+        self.thresholds = thresholds
+        self._records: dict[str, Record] = {}
+        self._chronicle = Chronicle(epoch)
+        self._suspects = Suspects()
+        self._retention = Retention(self._records)
+        self._absences = Absences(self._chronicle, self._suspects, thresholds)
+        self._watchdogs = Watchdogs(lifecycle, thresholds, self._chronicle, self._retention)
+
+    @property
+    def needs_confirmation(self) -> Mapping[str, float]:
+        """The ids whose last read contradicts what is known, each with the time from which a read can confirm it."""
+        return self._suspects.due
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted beside the events."""
+        return self._suspects.counts
+
+    def __len__(self) -> int:
+        """Return the number of executions that are kept in full."""
+        return len(self._records)
+
+    def status(self, execution_id: str) -> str | None:
+        """Return the status that an execution is in, None if it was never seen, or was let go."""
+        record = self._records.get(execution_id)
+        return None if record is None or record.status == UNSEEN else record.status
+
+    def snapshot(self, execution_id: str) -> Execution | None:
+        """Return what is known of an execution, None if it was never seen, or was let go."""
+        record = self._records.get(execution_id)
+        return None if record is None else record.snapshot()
+
+    def snapshots(self) -> Iterator[Execution]:
+        """Hand out what is known of every execution that is kept in full."""
+        for record in self._records.values():
+            execution = record.snapshot()
+            if execution is not None:
+                yield execution
+
+    def knows(self, execution_id: str) -> bool:
+        """Return whether an execution was seen before, also if it was let go since."""
+        return self.status(execution_id) is not None or self._retention.find(execution_id) is not None
+
+    def is_live(self, execution_id: str) -> bool:
+        """Return whether an execution was seen, has not finished and has not vanished."""
+        record = self._records.get(execution_id)
+        return record is not None and self._watchdogs.is_live(record)
+
+    def is_finished(self, execution_id: str) -> bool:
+        """Return whether an execution has finished, also if it was let go since."""
+        record = self._records.get(execution_id)
+        if record is None:
+            return self._retention.remembers_end(execution_id)
+        return self.lifecycle.is_terminal(record.status)
+
+    def is_missing(self, execution_id: str) -> bool:
+        """Return whether an execution that was never seen has been unreadable (404) for longer than the grace."""
+        record = self._records.get(execution_id)
+        return record is not None and record.status == UNSEEN and self._absences.is_confirmed(record)
+
+    def has_vanished(self, execution_id: str) -> bool:
+        """Return whether an execution is gone (404), confirmed."""
+        record = self._records.get(execution_id)
+        return record is not None and record.has_open(AnomalyKind.VANISHED)
+
+    def open_anomalies(self, execution_id: str) -> tuple[AnomalyKind, ...]:
+        """Return the anomalies of an execution that are raised and not cleared; of the monitor itself for `""`."""
+        record = self._watchdogs.monitor if execution_id == UNSEEN else self._records.get(execution_id)
+        return () if record is None or record.rare is None else tuple(record.rare.open)
+
+    def seen_at(self, execution_id: str) -> tuple[float, float] | None:
+        """Return when the latest read of the present status was sent, and received; None if there was none."""
+        record = self._records.get(execution_id)
+        if record is None or record.status == UNSEEN or record.seen_sent == -inf:
+            return None
+        return record.seen_sent, record.seen_received
+
+    def since(self, execution_id: str) -> float:
+        """Return when an execution was first seen in its present status; minus infinity if it is not kept."""
+        record = self._records.get(execution_id)
+        return -inf if record is None else record.since
+
+    def check(self, execution_id: str, action: Action | str) -> Verdict:
+        """Return whether `action` is legal for an execution, as far as is known.
+
+        Args:
+            execution_id: The execution.
+            action: An action, or its name.
+
+        Raises:
+            ValueError: There is no such action.
+        """
+        record = self._records.get(execution_id)
+        if record is None or record.status == UNSEEN:
+            Action(action)
+            return Verdict(allowed=False, reason="it has not been observed yet: watch it, or read it first")
+        seen = self._chronicle.date(record.seen_received) if record.seen_received > -inf else None
+        if record.has_open(AnomalyKind.VANISHED):
+            return Verdict(allowed=False, reason="it has vanished: the service answers 404", as_of=seen)
+        if record.has_open(AnomalyKind.UNKNOWN_STATUS):
+            reason = "its present status is not in the model; extend the lifecycle"
+            return Verdict(allowed=False, reason=reason, as_of=seen)
+        return attrs.evolve(self.lifecycle.verdict(record.status, action), as_of=seen)

@@ -1,0 +1,71 @@
+# Two commands on a fresh machine with Python 3.11 or newer, git and make: `make demo` and `make test`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := titan_state tests $(wildcard examples) $(wildcard benchmarks/*.py)
+WORKERS := auto
+PYTEST_OPTIONS :=
+
+# What one `make` installs must not run into what another target installs.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types format clean
+
+help: ## Show this list
+	@echo "make TARGET, where TARGET is one of:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.cli ## Play the demonstration: the monitor against the embedded Task Service
+	@$(BIN)/python -m titan_state demo
+
+# pytest-cov starts after pytest has imported the plugins of installed packages, and titan_state brings one. It is kept
+# out there; tests/conftest.py registers it when coverage is running, so that lines of modules count.
+test: lint types ## Check everything: lint, types, import layers, all tests with coverage
+	@$(BIN)/python -m pytest -p no:titan_state -n $(WORKERS) --dist worksteal \
+		--cov --cov-config=setup.cfg --cov-report=term --cov-fail-under=92 $(PYTEST_OPTIONS)
+	@report=$$($(BIN)/python -m coverage report --include='titan_state/core/*' --fail-under=98 2>&1) \
+		|| { echo "$$report"; exit 1; }
+
+lint: $(VENV)/.dev ## Check style, formatting and import layers
+	@$(BIN)/python -m ruff check $(CODE)
+	@$(BIN)/python -m ruff format --check $(CODE)
+	@report=$$($(BIN)/lint-imports 2>&1) || { echo "$$report"; exit 1; }; echo "$$report" | tail -n 1
+
+types: $(VENV)/.dev ## Check types
+	@$(BIN)/python -m mypy titan_state
+
+format: $(VENV)/.dev ## Format the code, and repair what can be repaired
+	@$(BIN)/python -m ruff check --fix $(CODE)
+	@$(BIN)/python -m ruff format $(CODE)
+
+clean: ## Remove the virtual environment and what the tools left behind
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find titan_state tests examples -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# An interpreter fits if it starts (a version manager's shim may not), is new enough and can make environments.
+# PYTHON=… chooses one by hand.
+$(BIN)/python:
+	@for candidate in $(if $(PYTHON),"$(PYTHON)",python3.14 python3.13 python3.12 python3.11 python3 python); do \
+		"$$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+			|| continue; \
+		echo "making $(VENV) with $$candidate ($$("$$candidate" -c 'import platform; print(platform.python_version())'))"; \
+		exec "$$candidate" -m venv --clear $(VENV); \
+	done; \
+	echo "No fitting Python was found: titan_state needs Python 3.11 or newer with its venv module (on Debian and" >&2; \
+	echo "Ubuntu the package python3-venv). Install one, or name it: make PYTHON=/path/to/python3 TARGET" >&2; \
+	exit 1
+
+# Stamps: an environment is installed into again only when pyproject.toml has changed. `dev` includes `cli`.
+$(VENV)/.cli: pyproject.toml | $(BIN)/python
+	$(call install,cli)
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(call install,dev)
+	@touch $(VENV)/.cli $@
+
+define install
+@echo "installing titan_state with its extra \"$(1)\" into $(VENV)"
+@log=$$($(BIN)/python -m pip --disable-pip-version-check install --editable ".[$(1)]" 2>&1) \
+	|| { echo "$$log" >&2; echo "pip could not install titan_state; see above" >&2; exit 1; }
+endef

@@ -1,0 +1,23 @@
+"""What all tests share: settings of hypothesis, an environment without an account in it, and the package's plugin."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+FOREIGN = ("TITAN_API_URL", "TITAN_TOKEN", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "LINES")
+"""What a developer may have set: an account that tests must not touch, and a terminal that they must not depend on."""
+
+for _name in FOREIGN:
+    os.environ.pop(_name, None)
+
+# A busy machine is no fault of the code: no deadline for a single example.
+settings.register_profile("titan_state", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("titan_state")
+
+
+def pytest_configure(config):
+    """Load the package's plugin where `-p no:titan_state` kept it out so that coverage could start before it."""
+    if not config.pluginmanager.has_plugin("titan_state"):
+        config.pluginmanager.import_plugin("titan_state.testing")

@@ -278,6 +278,8 @@ class Lifecycle:
         Raises:
             transitions.MachineError: The record's status does not allow the move; it is unchanged.
         """
+        if type(record.status) is not str:
+            record.status = str(record.status)  # the machine takes a member of an Enum by its name, not its value
         self.machine.events[move].trigger(record)
 
     def diagram(self) -> str:

@@ -1,0 +1,363 @@
+"""The formal model: what is compiled is held against the machine itself, and bad definitions are named."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transitions import MachineError
+
+from titan_state.core.lifecycle import DEFAULT_MOVES, Action, Lifecycle, Move, Order, Status, Verdict
+from titan_state.errors import DefinitionError
+
+DEFAULT = Lifecycle.default()
+PAIRS = [(source, dest) for source in Status for dest in Status]
+TABLE = [
+    ("start", "queued", "running", None),
+    ("pause", "running", "paused", "pause"),
+    ("resume", "paused", "running", "resume"),
+    ("stop", "queued", "cancelled", "stop"),
+    ("stop", "running", "cancelled", "stop"),
+    ("stop", "paused", "cancelled", "stop"),
+    ("complete", "running", "completed", None),
+    ("complete_with_errors", "running", "completed_with_errors", None),
+    ("fail", "queued", "failed", None),
+    ("fail", "running", "failed", None),
+    ("fail", "paused", "failed", None),
+]
+
+
+@attrs.define
+class Record:
+    status: str
+
+
+def fires(lifecycle, status):
+    """Return what each move of the machine does to a record in `status`: try them all, ask no table."""
+    found = {}
+    for name, event in lifecycle.machine.events.items():
+        record = Record(status)
+        try:
+            event.trigger(record)
+        except MachineError:
+            assert record.status == status
+        else:
+            found[name] = record.status
+    return found
+
+
+def distances(lifecycle, source):
+    """Return for each status the fewest moves to it and, among those, the fewest actions: by driving records."""
+    actions = {move.name for move in lifecycle.moves if move.action is not None}
+    best = {source: (0, 0)}
+    queue = deque([source])
+    while queue:
+        status = queue.popleft()
+        for name, dest in fires(lifecycle, status).items():
+            cost = (best[status][0] + 1, best[status][1] + (name in actions))
+            if dest not in best or cost < best[dest]:
+                best[dest] = cost
+                queue.append(dest)
+    return best
+
+
+def assert_path_agrees(lifecycle, source, dest, best):
+    path = lifecycle.path(source, dest)
+    if path is None:
+        assert dest not in best
+        return
+    record = Record(source)
+    for move in path:
+        assert move.source == record.status
+        lifecycle.advance(record, move.name)
+        assert move.dest == record.status
+    assert record.status == dest
+    assert (len(path), sum(move.action is not None for move in path)) == best[dest]
+
+
+def assert_compiled_answers_agree(lifecycle):
+    """Hold path, order and verdict against the machine, for every pair and every action."""
+    best = {status: distances(lifecycle, status) for status in lifecycle.statuses}
+    for source in lifecycle.statuses:
+        for dest in lifecycle.statuses:
+            assert_path_agrees(lifecycle, source, dest, best[source])
+            there, back = dest in best[source], source in best[dest]
+            expected = {
+                (True, True): Order.SAME if source == dest else Order.BOTH,
+                (True, False): Order.FORWARD,
+                (False, True): Order.BACKWARD,
+                (False, False): Order.NONE,
+            }[there, back]
+            assert lifecycle.order(source, dest) is expected
+        legal = fires(lifecycle, source)
+        assert not (source in lifecycle.terminal and legal)
+        for action in Action:
+            ends = {
+                move.dest
+                for move in lifecycle.moves
+                if move.action is action and move.source == source and legal.get(move.name) == move.dest
+            }
+            verdict = lifecycle.verdict(source, action)
+            assert verdict.allowed is bool(ends)
+            assert {verdict.leads_to} == (ends or {None})
+
+
+@st.composite
+def extensions(draw):
+    """Draw an extension of the default model that contradicts nothing, as arguments of `extend`."""
+    live = draw(st.lists(st.sampled_from(["assigned", "pausing", "retrying", "ingesting"]), unique=True))
+    ends = draw(st.lists(st.sampled_from(["expired", "rejected"]), unique=True))
+    moves = []
+    known = ["queued", "running", "paused"]
+    for status in live + ends:
+        action = draw(st.sampled_from([None, None, *Action])) if status in live else None
+        sources = draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
+        taken = {(move.source, move.action) for move in DEFAULT_MOVES}
+        if any((source, action) in taken for source in sources):
+            action = None
+        moves += [Move(f"to_{status}", source, status, action) for source in sources]
+        if status in live:
+            known.append(status)
+    for number, (source, dest) in enumerate(
+        draw(st.lists(st.tuples(st.sampled_from(known), st.sampled_from([*known, *ends, *DEFAULT.terminal]))))
+    ):
+        if source != dest:
+            moves.append(Move(f"more_{number}", source, dest))
+    taken = {(move.source, move.action): move.dest for move in (*moves, *DEFAULT_MOVES) if move.action}
+    kept = [
+        move for move in moves if move.action is None or taken[move.source, move.action] == move.dest
+    ]  # a later one with the same action from the same status would contradict the earlier one
+    reached = {move.dest for move in kept}
+    kept += [Move(f"into_{status}", "queued", status) for status in live + ends if status not in reached]
+    return {"statuses": live, "terminal": ends, "moves": kept}
+
+
+@pytest.mark.parametrize(("name", "source", "dest", "action"), TABLE)
+def test_every_row_of_the_table_is_a_move(name, source, dest, action):
+    """Each documented row is in the model, is driven by the machine, and is an action where it says so."""
+    assert Move(name, source, dest, action) in DEFAULT.moves
+    record = Record(source)
+    DEFAULT.advance(record, name)
+    assert record.status == dest
+    assert DEFAULT.path(source, dest)[-1].dest == dest
+
+
+def test_default_model_has_the_rows_of_the_table_and_no_others():
+    """Statuses, terminal statuses and moves of the default model are those of the table."""
+    assert DEFAULT is Lifecycle.default()
+    assert DEFAULT.statuses == tuple(Status)
+    assert DEFAULT.terminal == {"completed", "completed_with_errors", "failed", "cancelled"}
+    assert DEFAULT.initial == "queued"
+    assert sorted((move.name, move.source, move.dest, move.action or "") for move in DEFAULT.moves) == sorted(
+        (*row[:3], row[3] or "") for row in TABLE
+    )
+    assert repr(DEFAULT) == "<Lifecycle of 7 statuses and 11 moves>"
+    assert all(DEFAULT.is_terminal(status) is (status in DEFAULT.terminal) for status in Status)
+    assert DEFAULT.knows("queued")
+    assert not DEFAULT.knows("assigned")
+
+
+def test_compiled_answers_of_the_default_model_agree_with_the_machine():
+    """Path, order and verdict say the same as driving records through the machine, for every pair."""
+    assert_compiled_answers_agree(DEFAULT)
+
+
+@given(extensions())
+def test_compiled_answers_of_extended_models_agree_with_the_machine(extension):
+    """The same holds for any valid extension, and extending leaves the default model as it was."""
+    before = (DEFAULT.statuses, DEFAULT.moves, DEFAULT.terminal, DEFAULT.diagram())
+    extended = DEFAULT.extend(**extension)
+    assert_compiled_answers_agree(extended)
+    assert_diagram_agrees(extended)
+    assert before == (DEFAULT.statuses, DEFAULT.moves, DEFAULT.terminal, DEFAULT.diagram())
+    assert set(extension["statuses"]).isdisjoint(extended.terminal)
+    assert DEFAULT.terminal | set(extension["terminal"]) == extended.terminal
+
+
+@given(st.data())
+def test_random_walks_stay_within_what_the_model_says(data):
+    """Wherever legal moves lead, each status on the way is ordered before or beside the later ones."""
+    lifecycle = DEFAULT.extend(**data.draw(extensions()))
+    record = Record(lifecycle.initial)
+    walked = [record.status]
+    while (legal := sorted(fires(lifecycle, record.status))) and len(walked) < 12:
+        lifecycle.advance(record, data.draw(st.sampled_from(legal)))
+        walked.append(record.status)
+    for index, earlier in enumerate(walked):
+        for later in walked[index + 1 :]:
+            path = lifecycle.path(earlier, later)
+            assert path is not None
+            assert len(path) <= len(walked)
+            assert lifecycle.order(earlier, later) in {Order.SAME, Order.FORWARD, Order.BOTH}
+
+
+@pytest.mark.parametrize("status", Status)
+def test_illegal_move_changes_nothing(status):
+    """A move that the status does not allow raises, and the record keeps its status."""
+    for name, event in DEFAULT.machine.events.items():
+        if status not in event.transitions:
+            record = Record(status)
+            with pytest.raises(MachineError):
+                DEFAULT.advance(record, name)
+            assert record.status == status
+
+
+def test_record_may_hold_a_member_of_status():
+    """A `Status` is as good as its value, although the machine would look for its upper-case name."""
+    record = Record(Status.QUEUED)
+    DEFAULT.advance(record, "start")
+    assert record.status == "running"
+
+
+def test_machine_keeps_no_records():
+    """The shared machine has no models of its own, so records cost nothing there."""
+    record = Record("queued")
+    DEFAULT.advance(record, "start")
+    assert DEFAULT.machine.models == []
+
+
+@pytest.mark.parametrize(
+    ("extension", "message"),
+    [
+        (
+            {"moves": [Move("x", "queued", "nowhere")]},
+            "move 'x' from 'queued' to 'nowhere': status 'nowhere' is not",
+        ),
+        ({"moves": [Move("x", "limbo", "failed")]}, "status 'limbo' is not among the statuses"),
+        (
+            {"moves": [Move("again", "failed", "queued")]},
+            "move 'again' from 'failed' to 'queued': it leaves a terminal",
+        ),
+        ({"terminal": ["running"]}, "it leaves a terminal status"),
+        ({"statuses": ["island"]}, "no move leads from 'queued' to 'island'"),
+        ({"moves": [Move("start", "paused", "failed")]}, "a move of that name has other ends already"),
+        ({"moves": [Move("start", "queued", "failed")]}, "the same move from there leads to 'running' already"),
+        ({"moves": [Move("start", "paused", "running", Action.RESUME)]}, "of that name has other ends already"),
+        ({"moves": [Move("halt", "queued", "failed", Action.STOP)]}, "stop leads from there to 'cancelled' already"),
+        ({"moves": [Move("stay", "running", "running")]}, "it leads nowhere"),
+        ({"moves": [Move("two words", "queued", "running")]}, "its name is not made of letters"),
+        ({"statuses": ["two words"]}, "status 'two words' is not a name of letters"),
+        ({"statuses": [""]}, "status '' is not a name"),
+        ({"initial": "nowhere"}, "the initial status 'nowhere' is not among the statuses"),
+        ({"initial": "running"}, "no move leads from 'running' to 'queued'"),
+        ({"without": ["bogus", "start"]}, "without= names moves that the model does not have: 'bogus'"),
+    ],
+)
+def test_bad_definition_names_its_fault(extension, message):
+    """A model that contradicts itself is refused, and the message says what is wrong where."""
+    with pytest.raises(DefinitionError, match=re.escape(message)):
+        DEFAULT.extend(**extension)
+
+
+def test_terminal_status_must_be_a_status():
+    """A terminal status outside the statuses is refused."""
+    with pytest.raises(DefinitionError, match="the terminal status 'b' is not among the statuses"):
+        Lifecycle(["a"], [], initial="a", terminal=["b"])
+
+
+def test_action_of_a_move_may_be_given_by_name():
+    """The name of an action is as good as the action; any other name is refused when the move is made."""
+    assert Move("pause", "running", "paused", "pause").action is Action.PAUSE
+    with pytest.raises(DefinitionError, match=r"no action 'abort': 'pause' or 'resume' or 'stop'"):
+        Move("abort", "running", "failed", "abort")
+
+
+def test_extension_may_replace_moves():
+    """With `without`, a deployment that assigns before it runs has its own way from queued to running."""
+    lifecycle = DEFAULT.extend(
+        statuses=["assigned"],
+        moves=[Move("assign", "queued", "assigned"), Move("begin", "assigned", "running")],
+        without=["start"],
+    )
+    assert [move.name for move in lifecycle.path("queued", "running")] == ["assign", "begin"]
+    assert lifecycle.order("assigned", "queued") is Order.BACKWARD
+    assert not lifecycle.verdict("assigned", Action.PAUSE)
+
+
+def test_shorter_ways_and_then_fewer_actions_are_preferred():
+    """Among ways of equal length the one with fewer actions is taken, whichever was defined first."""
+    lifecycle = Lifecycle(
+        ["a", "b", "c", "d"],
+        [Move("pause", "a", "b", Action.PAUSE), Move("on", "b", "d"), Move("go", "a", "c"), Move("end", "c", "d")],
+        initial="a",
+        terminal=["d"],
+    )
+    assert [move.name for move in lifecycle.path("a", "d")] == ["go", "end"]
+    assert lifecycle.path("a", "a") == ()
+    assert lifecycle.path("d", "a") is None
+
+
+@pytest.mark.parametrize("pair", [("queued", "bogus"), ("bogus", "queued"), ("bogus", "bogus")])
+def test_questions_about_unknown_statuses_are_refused(pair):
+    """Path and order name the status that the model does not have, and those that it has."""
+    for question in (DEFAULT.path, DEFAULT.order):
+        with pytest.raises(DefinitionError, match=r"status 'bogus' is not in the model: 'cancelled' or"):
+            question(*pair)
+
+
+def test_verdict_is_true_or_false_like_a_bool():
+    """A verdict stands for whether the action is allowed."""
+    assert Verdict(allowed=True, reason="")
+    assert not Verdict(allowed=False, reason="")
+    assert bool(DEFAULT.verdict(Status.RUNNING, "pause")) is True
+
+
+@pytest.mark.parametrize(
+    ("status", "action", "reason"),
+    [
+        ("running", "pause", "pause leads from running to paused"),
+        ("queued", "pause", "pause is not legal in queued: only 'running' allows it"),
+        ("completed", "stop", "it has finished: completed is terminal, nothing leaves it"),
+        ("bogus\x1b", "stop", "status 'bogus�' is not in the model; extend the lifecycle if it is legal here"),
+    ],
+)
+def test_verdict_says_why(status, action, reason):
+    """The reason names the statuses, and holds no control characters."""
+    verdict = DEFAULT.verdict(status, action)
+    assert verdict.reason == reason
+    assert verdict.as_of is None
+
+
+def test_action_without_moves_is_legal_nowhere():
+    """A model without pausing says that no status allows it."""
+    lifecycle = DEFAULT.extend(
+        without=["pause", "resume"], moves=[Move("hold", "running", "paused"), Move("release", "paused", "running")]
+    )
+    assert lifecycle.verdict("running", Action.PAUSE).reason.endswith("no status of this model allows it")
+
+
+def test_verdict_on_no_action_is_a_value_error():
+    """An action that does not exist is a mistake of the program, not a verdict."""
+    with pytest.raises(ValueError, match="abort"):
+        DEFAULT.verdict("running", "abort")
+
+
+def assert_diagram_agrees(lifecycle):
+    """Hold the lines of the diagram against the transitions of the machine."""
+    first, *lines = lifecycle.diagram().splitlines()
+    assert first == "stateDiagram-v2"
+    drawn = Counter()
+    for line in lines:
+        source, dest, name, action = re.fullmatch(r"    (\S+) --> (\S+?)(?:: (\w+)( \(action\))?)?", line).groups()
+        drawn[source, dest, name] += 1
+        if name:
+            assert bool(action) is any(move.name == name and move.action for move in lifecycle.moves)
+    expected = Counter(
+        (transition.source, transition.dest, name)
+        for name, event in lifecycle.machine.events.items()
+        for transitions in event.transitions.values()
+        for transition in transitions
+    )
+    expected["[*]", lifecycle.initial, None] += 1
+    expected.update((status, "[*]", None) for status in lifecycle.terminal)
+    assert drawn == expected
+    assert max(drawn.values()) == 1
+
+
+def test_diagram_shows_the_machine_and_nothing_else():
+    """Each transition of the machine is drawn once, with the beginning and the ends."""
+    assert_diagram_agrees(DEFAULT)

@@ -59,8 +59,9 @@ class Judge:
             message = f"its status is {execution.status}"
             self._chronicle.clear(record, AnomalyKind.UNKNOWN_STATUS, received_at, message, execution)
         if record.status == UNSEEN:
-            self._chronicle.transitioned(record, execution, received_at, source=None, dest=execution.status)
-            self._enter(record, execution, sent_at, received_at, status=execution.status)
+            status = str(execution.status)  # the machine takes members of an Enum by their names
+            self._chronicle.transitioned(record, execution, received_at, source=None, dest=status)
+            self._enter(record, execution, sent_at, received_at, status=status)
         elif execution.status == record.status:
             self._agree(record, execution, sent_at, received_at)
         else:
@@ -120,7 +121,7 @@ class Judge:
 
     def _force(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
         """Take over what the model does not allow, and say so."""
-        source, dest = record.status, execution.status
+        source, dest = record.status, str(execution.status)
         if self._lifecycle.is_terminal(source):
             kind, story = AnomalyKind.LEFT_TERMINAL, "it had finished"
         else:
@@ -150,7 +151,8 @@ class Judge:
         rare = record.uncommon()
         if rare.suspicion is not None and rare.suspicion.status is not None:
             self._suspects.dismiss(record)
-        feigned = rare.flip.intents if rare.flip is not None and rare.flip.left == execution.status else None
+        returns = rare.flip is not None and any(move.dest == rare.flip.left for move in path)
+        feigned = rare.flip.intents if rare.flip is not None and returns else None
         after = _after(record, sent_at)
         source, since = record.status, record.since
         before = [*rare.intents]
@@ -209,7 +211,8 @@ class Judge:
         if terminal:
             rare.intents = []
             rare.flips.clear()
-            for kind in (AnomalyKind.FLAPPING, AnomalyKind.LEFT_TERMINAL):
+            self._absences.forget(record)  # it may be deleted by now: what has finished is not missed
+            for kind in (AnomalyKind.FLAPPING, AnomalyKind.LEFT_TERMINAL, AnomalyKind.VANISHED):
                 self._chronicle.clear(record, kind, received_at, message, execution)
         if not rare.intents:
             self._chronicle.clear(record, AnomalyKind.ACTION_NOT_APPLIED, received_at, message, execution)

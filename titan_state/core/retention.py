@@ -98,7 +98,7 @@ class Retention:
 
     def adopt(self, execution: Execution, today: datetime) -> None:
         """Remember a finished execution that had no events."""
-        self._keep(execution.id, Note(execution.status, 0, unwatched=True), execution, today)
+        self._keep(execution.id, Note(str(execution.status), 0, unwatched=True), execution, today)
 
     def let_go(self, record: Record, status: str, today: datetime, *, unwatched: bool = False) -> None:
         """Drop a record, and remember what must not be forgotten.

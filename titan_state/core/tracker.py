@@ -98,11 +98,10 @@ class Tracker(Knowledge):
             if self._retention.remembers_end(execution_id):
                 return []
             record = self._known(execution_id)
-        if self.lifecycle.is_terminal(record.status):
-            if sent_at >= record.seen_received:  # finished, and deleted since: housekeeping, not an anomaly
+        if self.lifecycle.is_terminal(record.status):  # finished, and deleted since: housekeeping, not an anomaly
+            if sent_at >= record.seen_received:
                 self._absences.forget(record)
-                self._retention.let_go(record, record.status, self._chronicle.date(received_at))
-            return []
+            return self._done(record, received_at)
         self._absences.note(record, sent_at, received_at, self._watchdogs)
         return self._done(record, received_at)
 

@@ -1,0 +1,242 @@
+"""Whatever the world does and however late it is shown: what callbacks see is a legal run, or an anomaly says why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from world import LIFECYCLE, NAME, Look, Order, Reader, Step
+
+from titan_state import Action, AnomalyCleared, AnomalyDetected, AnomalyKind, Execution, Status, Thresholds, Tracker
+from titan_state.core.anomalies import RULES
+from titan_state.core.events import Event, Transitioned
+from titan_state.core.retention import Baseline
+
+MOVES = {(move.name, move.source, move.dest) for move in LIFECYCLE.moves}
+
+ODD = ("weird", "odd")
+FORCING = (AnomalyKind.ILLEGAL_MOVE, AnomalyKind.LEFT_TERMINAL)
+THRESHOLDS = Thresholds(stuck_queued_s=None, blind_s=None, retention_s=1e6)
+
+short = st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0])
+gaps = st.sampled_from([0.1, 0.5, 1.0, 2.0, 3.0, 4.5, 5.0, 7.0, 11.0, 20.0])
+shares = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
+looks = st.lists(
+    st.builds(Look, st.sampled_from([0.1, 0.4, 1.0, 2.0, 3.0, 5.0]), short, shares), min_size=1, max_size=9
+)
+orders = st.builds(
+    Order,
+    gaps,
+    st.sampled_from([Action.PAUSE, Action.RESUME, Action.PAUSE, Action.RESUME, Action.STOP]),
+    st.sampled_from([None, 0.0, 0.1, 1.0, 3.0, 6.0, 12.0, 25.0, 40.0]),
+    short,
+    st.sampled_from(["accepted", "accepted", "accepted", "refused", "unknown"]),
+)
+platform = st.builds(
+    Step, gaps, st.sampled_from(["running", "running", "completed", "failed", "completed_with_errors"])
+)
+lawful = st.lists(st.one_of(orders, platform), min_size=1, max_size=10).map(
+    lambda items: [Step(2.0, "running"), *items]
+)
+anything = st.builds(Step, gaps, st.sampled_from([*Status, *ODD, None]))
+slow = st.builds(Step, st.sampled_from([40.0, 55.0]), st.sampled_from(list(Status)))
+quick_looks = st.lists(
+    st.builds(Look, st.sampled_from([0.5, 1.0]), st.sampled_from([0.0, 0.4, 2.0]), shares), min_size=1
+)
+
+
+def moves(events: list[Event]) -> list[Transitioned]:
+    return [event for event in events if isinstance(event, Transitioned)]
+
+
+def anomalies(events: list[Event]) -> list[AnomalyKind]:
+    return [event.kind for event in events if isinstance(event, AnomalyDetected)]
+
+
+def lawful_run(script: list[Step | Order], reads: list[Look]) -> Reader:
+    reader = Reader(Tracker(thresholds=THRESHOLDS), script, reads, law=True)
+    reader.run()
+    return reader
+
+
+class Account:
+    """Holds every event against what came before it."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.status: str | None = None
+        self.open: set[AnomalyKind] = set()
+
+    def take(self, events: list[Event], *, new_life: bool = False) -> None:
+        for before, event in pairwise([None, *events]):
+            assert event is not None
+            self.seq += 1
+            assert event.seq == self.seq
+            assert event.id == f"{NAME}:{self.seq}"
+            if isinstance(event, AnomalyDetected):
+                assert event.kind not in self.open
+                assert (event.severity, event.check_first) == (
+                    RULES[event.kind].severity,
+                    RULES[event.kind].check_first,
+                )
+                if RULES[event.kind].ends:
+                    self.open.add(event.kind)
+            elif isinstance(event, AnomalyCleared):
+                self.open.remove(event.kind)
+            elif isinstance(event, Transitioned):
+                self._moved(event, before, new_life=new_life)
+
+    def _moved(self, event: Transitioned, before: Event | None, *, new_life: bool) -> None:
+        if event.source is None:
+            assert new_life or self.status is None
+            assert event.move is None
+            assert not event.forced
+        else:
+            assert event.source == self.status
+            if event.forced:
+                assert LIFECYCLE.path(event.source, event.dest) is None
+                assert isinstance(before, AnomalyDetected)
+                assert before.kind in FORCING
+            else:
+                assert (event.move, event.source, event.dest) in MOVES
+        assert event.after is None or event.after <= event.before
+        self.status = event.dest
+
+
+class AnyAnswers(RuleBasedStateMachine):
+    """Answers and actions without any sense: the account of events must stay in order."""
+
+    @initialize(retention_s=st.sampled_from([0.0, 20.0, 900.0]), lag_s=st.sampled_from([0.0, 5.0]))
+    def begin(self, retention_s: float, lag_s: float) -> None:
+        self.tracker = Tracker(
+            thresholds=Thresholds(retention_s=retention_s, replica_lag_s=lag_s, stuck_running_s=30.0)
+        )
+        self.account = Account()
+        self.now = 0.0
+
+    def _take(self, events: list[Event], *, known: str | None, finished: bool) -> None:
+        own = [event for event in events if event.execution_id == NAME]
+        self.account.take(own, new_life=known is None and not finished)
+        kept = self.tracker.open_anomalies(NAME)
+        if NAME in {execution.id for execution in self.tracker.snapshots()} or kept:
+            assert set(kept) == self.account.open
+        else:  # let go of: what was open is forgotten with it
+            self.account.open = set(kept)
+        if self.tracker.status(NAME) is not None:
+            assert self.tracker.status(NAME) == self.account.status
+            assert self.tracker.snapshot(NAME) is not None
+        assert set(self.tracker.needs_confirmation) <= {NAME}
+        if len(self.tracker) == 0:
+            assert not self.tracker.needs_confirmation
+
+    @rule(
+        wait=gaps,
+        ago=short,
+        status=st.sampled_from([*Status, *ODD]),
+        changed=st.one_of(st.none(), st.integers(-5, 5)),
+    )
+    def see(self, wait: float, ago: float, status: str, changed: int | None) -> None:
+        self.now += wait
+        known, finished = self.tracker.status(NAME), self.tracker.is_finished(NAME)
+        updated_at = None if changed is None else datetime.fromtimestamp(1e6 + self.now + changed, UTC)
+        execution = Execution(NAME, status, updated_at=updated_at)
+        events = self.tracker.observe(execution, sent_at=self.now - ago, received_at=self.now)
+        self._take(events, known=known, finished=finished)
+
+    @rule(status=st.sampled_from(["completed", "failed"]), complete=st.booleans())
+    def see_in_a_list(self, status: str, complete: bool) -> None:
+        known, finished = self.tracker.status(NAME), self.tracker.is_finished(NAME)
+        baseline = Baseline(complete=complete)
+        events = self.tracker.observe(
+            Execution(NAME, status), sent_at=self.now, received_at=self.now, baseline=baseline
+        )
+        if not events and known is None and not finished and self.tracker.is_finished(NAME):
+            self.account.status = status  # adopted
+        self._take(events, known=known, finished=finished)
+
+    @rule(wait=gaps, ago=short)
+    def miss(self, wait: float, ago: float) -> None:
+        self.now += wait
+        events = self.tracker.absent(NAME, sent_at=self.now - ago, received_at=self.now)
+        self._take(events, known=None, finished=False)
+
+    @rule(action=st.sampled_from(list(Action)), what=st.sampled_from(["sent", "accepted", "refused", "unknown"]))
+    def act(self, action: Action, what: str) -> None:
+        known, finished = self.tracker.status(NAME), self.tracker.is_finished(NAME)
+        events = getattr(self.tracker, f"action_{what}")(NAME, action, at=self.now)
+        assert events
+        self._take(events, known=known, finished=finished)
+
+    @rule(wait=st.sampled_from([0.25, 5.0, 61.0, 300.0, 1000.0]))
+    def tick(self, wait: float) -> None:
+        self.now += wait
+        self._take(self.tracker.tick(self.now), known=None, finished=False)
+
+    @rule()
+    def forget(self) -> None:
+        self.tracker.forget(NAME, at=self.now)
+        assert NAME not in self.tracker.needs_confirmation
+        self._take([], known=None, finished=False)
+
+    @rule()
+    def expect(self) -> None:
+        self.tracker.expect(NAME)
+
+
+TestAnyAnswers = AnyAnswers.TestCase
+TestAnyAnswers.settings = settings(deadline=None, max_examples=150 * 12, stateful_step_count=40)
+
+
+@settings(deadline=None, max_examples=400)
+@given(lawful, looks)
+def test_a_lawful_world_raises_no_false_alarm(script: list[Step | Order], reads: list[Look]):
+    """Legal moves, our own actions late or refused, lagging replicas, answers in any order: no anomaly but true ones."""
+    reader = lawful_run(script, reads)
+    allowed = {AnomalyKind.ACTION_NOT_APPLIED} if reader.truth.idle else set()
+    assert set(anomalies(reader.events)) <= allowed
+    Account().take(reader.events)
+
+
+@settings(deadline=None, max_examples=400)
+@given(lawful, looks)
+def test_a_lawful_world_is_known_in_the_end(script: list[Step | Order], reads: list[Look]):
+    """Once the world stands still the tracker knows its status, and has told a true end exactly once."""
+    reader = lawful_run(script, reads)
+    last = reader.truth.statuses()[-1]
+    assert reader.tracker.status(NAME) == last
+    assert not reader.tracker.needs_confirmation
+    ends = [event.dest for event in moves(reader.events) if LIFECYCLE.is_terminal(event.dest)]
+    assert ends == ([last] if LIFECYCLE.is_terminal(last) else [])
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.one_of(anything, orders), max_size=12), looks)
+def test_a_lawless_world_is_known_in_the_end(script: list[Step | Order], reads: list[Look]):
+    """Illegal changes, others' actions, unknown statuses and deletions: the account is in order and ends in the truth."""
+    reader = Reader(Tracker(thresholds=THRESHOLDS), script, reads, law=False)
+    reader.run()
+    Account().take(reader.events)
+    last = reader.truth.changes[-1][1]
+    opened = reader.tracker.open_anomalies(NAME)
+    if last is None:
+        assert reader.tracker.has_vanished(NAME) or reader.tracker.is_finished(NAME)
+    else:
+        assert AnomalyKind.VANISHED not in opened
+        assert (AnomalyKind.UNKNOWN_STATUS in opened) == (last in ODD)
+        assert last in ODD or reader.tracker.status(NAME) == last
+    assert not reader.tracker.needs_confirmation
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(slow, max_size=8), quick_looks)
+def test_nothing_that_stays_visible_is_missed(script: list[Step], reads: list[Look]):
+    """Where every status stays visible longer than a confirmation takes, each is told once, the illegal ones as forced."""
+    reader = Reader(Tracker(thresholds=THRESHOLDS), script, reads, law=False)
+    reader.run()
+    told = [event.dest for event in moves(reader.events) if not event.inferred]
+    assert told == reader.truth.statuses()
+    assert sum(event.forced for event in moves(reader.events)) == reader.truth.illegal()
+    assert sum(kind in FORCING for kind in anomalies(reader.events)) == reader.truth.illegal()

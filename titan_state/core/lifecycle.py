@@ -152,12 +152,12 @@ class Lifecycle:
         Raises:
             DefinitionError: The definition contradicts itself; the message names the fault.
         """
-        self.statuses: tuple[str, ...] = tuple(dict.fromkeys(str(status) for status in statuses))
+        self.statuses: tuple[str, ...] = tuple(dict.fromkeys(_several("statuses", statuses)))
         self.moves: tuple[Move, ...] = tuple(
             dict.fromkeys(Move(move.name, str(move.source), str(move.dest), move.action) for move in moves)
         )
         self.initial = str(initial)
-        self.terminal: frozenset[str] = frozenset(str(status) for status in terminal)
+        self.terminal: frozenset[str] = frozenset(_several("terminal", terminal))
         self._check_names()
         self._check_moves()
         self.machine: Machine = Machine(
@@ -207,13 +207,13 @@ class Lifecycle:
         Raises:
             DefinitionError: The definition contradicts itself; the message names the fault.
         """
-        dropped = frozenset(without)
+        dropped = frozenset(_several("without", without))
         unknown = dropped - {move.name for move in self.moves}
         if unknown:
             raise DefinitionError(f"without= names moves that the model does not have: {_names(unknown)}")
-        ends = tuple(terminal)
+        ends = _several("terminal", terminal)
         return Lifecycle(
-            (*self.statuses, *statuses, *ends),
+            (*self.statuses, *_several("statuses", statuses), *ends),
             (*(move for move in self.moves if move.name not in dropped), *moves),
             initial=self.initial if initial is None else initial,
             terminal=(*self.terminal, *ends),
@@ -384,6 +384,17 @@ class Lifecycle:
         legal = [move.source for move in self.moves if move.action is action]
         where = f"only {_names(legal)} allows it" if legal else "no status of this model allows it"
         return Verdict(allowed=False, reason=f"{action} is not legal in {status}: {where}")
+
+
+def _several(what: str, names: Iterable[object]) -> tuple[str, ...]:
+    """Return names as plain texts; one text alone would be taken for its letters."""
+    if isinstance(names, str):
+        raise DefinitionError(f"{what}= takes several names, not the one text {shorten(names)!r}")
+    found = tuple(names)
+    for name in found:
+        if not isinstance(name, str):
+            raise DefinitionError(f"{what}= takes names, not {shorten(repr(name))}")
+    return tuple(str(name) for name in found)
 
 
 def _names(names: Iterable[str]) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
-from math import inf, isfinite
+from math import inf
 from typing import Final
 
-from titan_state.errors import ConfigurationError
+from titan_state.errors import ConfigurationError, shorten
 
 WINDOW_S: Final = 60.0
 """The window of the limit. The documentation says "requests a minute", and leaves open what kind of window it is; a
@@ -23,7 +23,14 @@ LONGEST_RESET_S: Final = 120.0
 
 FIRST_BACKOFF_S: Final = 1.0
 LONGEST_BACKOFF_S: Final = 60.0
-"""How long all requests wait after a 429 that names no reset: doubled from the first to the longest, with jitter."""
+"""How long all requests wait after a 429 that names no reset to come: at least the first, doubled with each further
+one, at most the longest; jitter takes up to a half off, so that clients do not come back together."""
+
+LARGEST: Final = 1_000_000
+"""No limit above it is believed: a header with more is nonsense, and arithmetic with it would be too."""
+
+ROUNDING: Final = 1e-9
+"""By how much of a request the refilled bucket may be short, so that the time that `ready_at` names is one."""
 
 
 class Priority(IntEnum):
@@ -60,8 +67,9 @@ class RequestBudget:
         Args:
             per_minute: The most requests in any minute. The documentation's typical default is about 120 for each
                 account, shared by all its processes. Headers of the service only lower it.
-            burst: How many requests may go at once after a quiet time; a twelfth of `per_minute` by default.
-            reserve: How many requests everything but control leaves unspent.
+            burst: How many requests may go at once after a quiet time, those of the reserve included; a twelfth of
+                the limit by default, and always one more than the reserve.
+            reserve: How many requests everything but control leaves unspent; less where the limit is that low.
             learn: Whether headers of the service may raise the limit above `per_minute`, too.
             min_interval_s: How soon the same thing is read again, at the earliest, in seconds.
 
@@ -72,7 +80,8 @@ class RequestBudget:
         _check("reserve", reserve, least=0)
         if burst is not None:
             _check("burst", burst, least=1)
-        if not isfinite(min_interval_s) or min_interval_s < 0:
+        is_number = isinstance(min_interval_s, int | float) and not isinstance(min_interval_s, bool)
+        if not is_number or not 0 <= min_interval_s < inf:
             raise ConfigurationError(f"min_interval_s must be a number of seconds, 0 or more, not {min_interval_s!r}")
         self.min_interval_s = float(min_interval_s)
         self._cap = per_minute
@@ -82,12 +91,13 @@ class RequestBudget:
         self._wanted_burst = burst
         self._level = float(1 + self._reserve)  # one request at once; a restart must not be a burst
         self._filled_at = -inf
-        self._in_flight: dict[int, Priority] = {}
+        self._in_flight: dict[int, float] = {}  # by ticket: when it was sent
         self._tickets = 0
         self._frees_at: deque[float] = deque()
         self._blocked_until = -inf
-        self._throttles = 0
-        self._told = inf  # what the service says may still be sent, refilled at the limit's rate
+        self._throttles = 0  # in a row
+        self._throttled_at = -inf
+        self._told = inf  # what the service says may still be sent, less what was sent, refilled at the limit's rate
         self._told_at = -inf
 
     def __repr__(self) -> str:
@@ -118,11 +128,9 @@ class RequestBudget:
         need = 1 + spare
         at = max(now, self._blocked_until)
         rate = self._limit / WINDOW_S
-        if self._level < need:
-            at = max(at, now + (need - self._level) / rate)
-        told = self._told - len(self._in_flight)
-        if told < need:
-            at = max(at, now + (need - told) / rate)
+        have = min(self._level, self._told)
+        if have < need - ROUNDING:
+            at = max(at, now + (need - have) / rate)
         over = len(self._in_flight) + len(self._frees_at) + need - self._limit
         if over > 0:
             if over > len(self._frees_at):
@@ -142,44 +150,56 @@ class RequestBudget:
         if self.ready_at(now, priority) > now:
             raise RuntimeError("the budget has no slot now: ask ready_at first")
         self._level -= 1
+        self._told -= 1
         self._tickets += 1
-        self._in_flight[self._tickets] = priority
+        self._in_flight[self._tickets] = now
         return self._tickets
 
     def answered(self, ticket: int, now: float, *, limit: int | None = None, remaining: int | None = None) -> None:
         """Take in that a request was answered, or failed, otherwise than by 429.
+
+        Headers that cannot be meant (a limit below 1, less than nothing remaining) are passed over.
 
         Args:
             ticket: The request's ticket.
             now: When the answer was received.
             limit: What the answer says the limit is.
             remaining: What the answer says may still be sent.
+
+        Raises:
+            RuntimeError: No such request is in flight.
         """
-        self._done(ticket, now)
-        self._throttles = 0
+        if self._done(ticket, now) > self._throttled_at:  # what was sent before a 429 says nothing about it
+            self._throttles = 0
         if limit is not None and limit >= 1:
-            self._limit = limit if self._learn else min(limit, self._cap)
+            self._limit = min(limit, LARGEST if self._learn else self._cap)
             self._level = min(self._level, self._burst)
         if remaining is not None and remaining >= 0:
-            self._told = min(self._told, float(remaining))
-            self._told_at = now
+            # The service may or may not have counted what is in flight: it is taken as not counted.
+            self._told = min(self._told, float(min(remaining, LARGEST)) - len(self._in_flight))
+            self._told_at = max(self._told_at, now)
 
     def throttled(self, ticket: int, now: float, *, reset_s: float | None, jitter: float) -> None:
-        """Take in that a request was answered with 429: everything waits.
+        """Take in that a request was answered with 429: everything waits, control too.
 
         Args:
             ticket: The request's ticket.
             now: When the answer was received.
-            reset_s: In how many seconds the service says that requests are possible again; None if it does not.
-            jitter: A random number from 0 to 1.
+            reset_s: In how many seconds the service says that requests are possible again; None if it does not. One
+                that is over already tells nothing: clocks differ.
+            jitter: A random number from 0 up to, not including, 1.
+
+        Raises:
+            RuntimeError: No such request is in flight.
         """
-        self._done(ticket, now)
-        if reset_s is not None and isfinite(reset_s):
+        if self._done(ticket, now) > self._throttled_at:  # one burst that is refused is one refusal
+            self._throttles += 1
+            self._throttled_at = now
+        if reset_s is not None and 0 < reset_s < inf:
             wait_s = min(max(reset_s, SHORTEST_RESET_S), LONGEST_RESET_S)
         else:
-            wait_s = min(FIRST_BACKOFF_S * 2 ** min(self._throttles, 10), LONGEST_BACKOFF_S) * (0.5 + jitter / 2)
-            wait_s = max(wait_s, FIRST_BACKOFF_S)
-        self._throttles += 1
+            most_s = min(FIRST_BACKOFF_S * 2 ** min(self._throttles, 10), LONGEST_BACKOFF_S)
+            wait_s = max(FIRST_BACKOFF_S, most_s * (1 - jitter / 2))
         self._blocked_until = max(self._blocked_until, now + wait_s)
         self._level = min(self._level, 1.0 + self._reserve)
 
@@ -187,7 +207,7 @@ class RequestBudget:
         """Return how many requests may still be sent within the present minute."""
         self._advance(now)
         left = self._limit - len(self._in_flight) - len(self._frees_at)
-        return max(0, int(min(left, self._told - len(self._in_flight))))
+        return max(0, int(min(left, self._told)))
 
     @property
     def _reserve(self) -> int:
@@ -213,16 +233,19 @@ class RequestBudget:
             if self._told >= self._limit:
                 self._told = inf
 
-    def _done(self, ticket: int, now: float) -> None:
+    def _done(self, ticket: int, now: float) -> float:
+        """Move a request from those in flight to those of the past minute, and return when it was sent."""
         self._advance(now)
-        if self._in_flight.pop(ticket, None) is None:
+        sent_at = self._in_flight.pop(ticket, None)
+        if sent_at is None:
             raise RuntimeError(f"ticket {ticket} is not in flight")
         at = now + WINDOW_S
         if self._frees_at and self._frees_at[-1] > at:
             at = self._frees_at[-1]
         self._frees_at.append(at)
+        return sent_at
 
 
 def _check(name: str, value: object, *, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
+        raise ConfigurationError(f"{name} must be a whole number from {least} to {LARGEST}, not {shorten(repr(value))}")

@@ -210,7 +210,7 @@ def test_anything_decoded_can_be_written_sent_and_kept(payload, execution_id, st
 @pytest.mark.parametrize("depth", [10, 450, 5000])
 def test_deep_nesting_is_kept_but_written_shortened(depth):
     """What is nested without end neither stops decoding nor breaks what prints or writes the snapshot."""
-    execution = Execution.from_payload({**NEEDED, "result": nested(depth)})
+    execution = Execution.from_payload({**NEEDED, "result": nested(depth), "results": [nested(depth)]})
     text = json.dumps(execution.to_dict())
     assert ("bottom" in text) is (depth == 10)
     assert len(repr(execution)) < 1000

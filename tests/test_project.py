@@ -120,7 +120,7 @@ def test_exceptions_to_the_length_are_needed(name):
 
 SUPPRESSION = re.compile(r"#\s*(?:type:\s*ignore|noqa|pragma:\s*no cover|mypy:|ruff:)", re.IGNORECASE)
 WITH_REASON = re.compile(
-    r"#\s*(?:type:\s*ignore\[[\w, -]+\]|noqa:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*|pragma:\s*no cover)\s*(?:#|-)\s*\w.{8,}"
+    r"#\s*(?:type:\s*ignore\[[\w, -]+\]|noqa:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*|pragma:\s*no cover)\s*(?:#|-)\s*\S.{8,}"
 )
 
 

@@ -15,10 +15,13 @@ def date(seconds: float) -> datetime:
 
 
 class Scene:
-    """A tracker and the reads of it: times are those of sending; an answer takes `takes` seconds."""
+    """A tracker and the reads of it: times are those of sending; an answer takes `takes` seconds.
+
+    Blindness is switched off unless a test is about it: most look away for longer than five minutes.
+    """
 
     def __init__(self, lifecycle: Lifecycle | None = None, **thresholds: Any) -> None:
-        self.tracker = Tracker(lifecycle, Thresholds(**thresholds))
+        self.tracker = Tracker(lifecycle, Thresholds(**{"blind_s": None, **thresholds}))
         self.events: list[Event] = []
 
     def see(self, status: str, sent: float, *, takes: float = 0.0, name: str = "e", **fields: Any) -> list[Event]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from world import LIFECYCLE, NAME, Look, Order, Reader, Step
@@ -187,13 +187,24 @@ class AnyAnswers(RuleBasedStateMachine):
 
 
 TestAnyAnswers = AnyAnswers.TestCase
-TestAnyAnswers.settings = settings(deadline=None, max_examples=150 * 12, stateful_step_count=40)
+TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
 
 
+@example(  # a stale read of `paused` is taken for the second pause; then the end is seen, and no resume was missed
+    [
+        Step(2.0, "running"),
+        Order(0.1, Action.PAUSE, 0.0, 0.0, "accepted"),
+        Order(5.1, Action.PAUSE, None, 0.0, "accepted"),
+        Order(0.1, Action.RESUME, 0.0, 0.0, "accepted"),
+        Step(0.5, "completed"),
+        Order(0.1, Action.PAUSE, None, 0.0, "accepted"),
+    ],
+    [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.3)],
+)
 @settings(deadline=None, max_examples=400)
 @given(lawful, looks)
 def test_a_lawful_world_raises_no_false_alarm(script: list[Step | Order], reads: list[Look]):
-    """Legal moves, our own actions late or refused, lagging replicas, answers in any order: no anomaly but true ones."""
+    """Legal moves, own actions late or refused, lagging replicas, answers in any order: only true anomalies."""
     reader = lawful_run(script, reads)
     allowed = {AnomalyKind.ACTION_NOT_APPLIED} if reader.truth.idle else set()
     assert set(anomalies(reader.events)) <= allowed
@@ -212,10 +223,12 @@ def test_a_lawful_world_is_known_in_the_end(script: list[Step | Order], reads: l
     assert ends == ([last] if LIFECYCLE.is_terminal(last) else [])
 
 
+@example([Step(0.1, None), Step(1.0, "completed")], [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.5)])
+@example([Step(0.1, "completed"), Step(0.1, "weird"), Step(7.0, None)], [Look(0.1, 6.0, 0.0)])
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.one_of(anything, orders), max_size=12), looks)
 def test_a_lawless_world_is_known_in_the_end(script: list[Step | Order], reads: list[Look]):
-    """Illegal changes, others' actions, unknown statuses and deletions: the account is in order and ends in the truth."""
+    """Illegal changes, others' actions, unknown statuses, deletions: the account is in order and ends in the truth."""
     reader = Reader(Tracker(thresholds=THRESHOLDS), script, reads, law=False)
     reader.run()
     Account().take(reader.events)
@@ -233,7 +246,7 @@ def test_a_lawless_world_is_known_in_the_end(script: list[Step | Order], reads: 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(slow, max_size=8), quick_looks)
 def test_nothing_that_stays_visible_is_missed(script: list[Step], reads: list[Look]):
-    """Where every status stays visible longer than a confirmation takes, each is told once, the illegal ones as forced."""
+    """Where each status stays visible longer than a confirmation takes, each is told once, illegal ones as forced."""
     reader = Reader(Tracker(thresholds=THRESHOLDS), script, reads, law=False)
     reader.run()
     told = [event.dest for event in moves(reader.events) if not event.inferred]

@@ -119,7 +119,7 @@ class Watchdogs:
         left = record.since if suspicion is None else suspicion.received_at
         if record.rare is not None and record.rare.odd_since is not None:
             left = max(left, record.rare.odd_since)
-        return (now if left == -inf else left) + self._thresholds.retention_s
+        return left + self._thresholds.retention_s
 
     def _effect_due(self, record: Record) -> float:
         """Return when the last accepted action counts as without effect, infinity if it does not."""

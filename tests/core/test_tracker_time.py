@@ -1,0 +1,240 @@
+"""The rules that depend on time, and a status outside the model: raised once, cleared when they end."""
+
+from __future__ import annotations
+
+import pytest
+from scene import Scene, cleared, date, moved, raised
+
+from titan_state import Action, AnomalyCleared, AnomalyDetected, AnomalyKind, Thresholds
+
+HINTS = {
+    "queued": "worker capacity and scheduler health",
+    "running": "execution details and platform logs",
+    "paused": "execution details and platform logs",
+}
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "paused"])
+def test_stuck(status: str):
+    """Too long in a status is raised once, from the threshold on, and cleared when it moves on."""
+    scene = Scene(**{f"stuck_{status}_s": 100.0})
+    scene.see(status, 10.0)
+    scene.see(status, 60.0)
+    assert scene.tick(109.9) == []
+    (detected,) = scene.tick(110.0)
+    assert isinstance(detected, AnomalyDetected)
+    assert (detected.kind, detected.severity, detected.check_first, detected.at) == (
+        f"stuck_{status}",
+        "warning",
+        HINTS[status],
+        date(110.0),
+    )
+    assert f"{status} for 100 s" in detected.message
+    assert scene.tick(300.0) == []
+    assert scene.see(status, 301.0) == []
+    (ended,) = [event for event in scene.see("failed", 310.0) if isinstance(event, AnomalyCleared)]
+    assert (ended.kind, ended.since) == (detected.kind, detected.at)
+    assert scene.tick(600.0) == []
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "paused"])
+def test_stuck_may_be_switched_off(status: str):
+    """Without a threshold no execution is stuck."""
+    scene = Scene(**{f"stuck_{status}_s": None})
+    scene.see(status, 0.0)
+    assert scene.tick(1e6) == []
+
+
+def test_stuck_is_off_but_for_queued_by_default():
+    """By default an execution may run and pause for as long as it likes, and be queued for five minutes."""
+    scene = Scene()
+    for name in ("queued", "running", "paused"):
+        scene.see(name, 0.0, name=name)
+    assert [event.execution_id for event in scene.tick(1e5)] == ["queued"]
+
+
+def test_stuck_may_differ_by_task():
+    """A task may have thresholds of its own."""
+    scene = Scene(stuck_running_s=50.0, tasks={"slow": Thresholds(stuck_running_s=200.0)})
+    scene.see("running", 0.0, name="a", task_id="slow")
+    scene.see("running", 0.0, name="b", task_id="other")
+    assert [event.execution_id for event in scene.tick(60.0)] == ["b"]
+    assert [event.execution_id for event in scene.tick(200.0)] == ["a"]
+
+
+def test_a_status_is_counted_from_when_it_began():
+    """An execution that comes back to a status starts anew."""
+    scene = Scene(stuck_running_s=100.0)
+    scene.see("running", 0.0)
+    scene.tracker.action_sent("e", Action.PAUSE, at=49.0)
+    scene.see("paused", 50.0)
+    scene.tracker.action_sent("e", Action.RESUME, at=59.0)
+    scene.see("running", 60.0)
+    assert scene.tick(150.0) == []
+    assert raised(scene.tick(160.0)) == [AnomalyKind.STUCK_RUNNING]
+
+
+def flip(scene: Scene, times: int, start: float, gap: float = 20.0) -> None:
+    """Let somebody else pause and resume so many times, each confirmed."""
+    for number in range(times):
+        status = "running" if scene.tracker.status("e") == "paused" else "paused"
+        scene.see(status, start + number * gap)
+        scene.see(status, start + number * gap + 5.0)
+
+
+def test_flapping():
+    """The fourth unexpected flip within ten minutes is flapping; further ones are part of it; it ends when they do."""
+    scene = Scene()
+    scene.see("running", 0.0)
+    flip(scene, 3, 10.0)
+    assert raised(scene.events) == [AnomalyKind.UNEXPECTED_FLIP] * 3
+    flip(scene, 1, 100.0)
+    detected = scene.events[-2]
+    assert isinstance(detected, AnomalyDetected)
+    assert (detected.kind, detected.severity, detected.check_first) == (
+        "flapping",
+        "warning",
+        "whether pause/resume logic is in use",
+    )
+    flip(scene, 2, 200.0)
+    assert raised(scene.events).count(AnomalyKind.FLAPPING) == 1
+    assert scene.tick(654.9) == []
+    assert cleared(scene.tick(655.0)) == [AnomalyKind.FLAPPING]
+    assert scene.tick(2000.0) == []
+    flip(scene, 1, 2010.0)
+    assert raised(scene.events)[-1] == AnomalyKind.UNEXPECTED_FLIP
+
+
+def test_flips_far_apart_are_no_flapping():
+    """Flips that do not fall within one window do not add up."""
+    scene = Scene()
+    scene.see("running", 0.0)
+    flip(scene, 8, 10.0, gap=205.0)
+    assert AnomalyKind.FLAPPING not in raised(scene.events)
+
+
+def test_flapping_ends_with_the_execution():
+    """A finished execution does not flap."""
+    scene = Scene(flap_count=1)
+    scene.see("running", 0.0)
+    flip(scene, 1, 10.0)
+    assert scene.tracker.open_anomalies("e") == (AnomalyKind.FLAPPING,)
+    assert AnomalyKind.FLAPPING in cleared(scene.see("failed", 30.0))
+
+
+@pytest.mark.parametrize("thresholds", [{"flap_count": None}, {"flap_window_s": 0.0}])
+def test_flapping_may_be_switched_off(thresholds: dict):
+    """Without a count, or without a window, every flip is told by itself."""
+    scene = Scene(**thresholds)
+    scene.see("running", 0.0)
+    flip(scene, 6, 10.0)
+    assert raised(scene.events) == [AnomalyKind.UNEXPECTED_FLIP] * 6
+    assert scene.tick(10_000.0) == []
+
+
+def test_an_unknown_status_is_raised_once_and_ends():
+    """A status outside the model keeps the last known one, allows nothing, and ends with a known one."""
+    scene = Scene()
+    scene.see("running", 0.0)
+    (detected,) = scene.see("weird", 1.0)
+    assert isinstance(detected, AnomalyDetected)
+    assert (detected.kind, detected.severity, detected.check_first) == (
+        "unknown_status",
+        "warning",
+        "the lifecycle's extension",
+    )
+    assert "'weird'" in detected.message
+    assert scene.see("weird", 2.0) == []
+    assert scene.see("weirder", 3.0) == []
+    assert scene.tracker.status("e") == "running"
+    assert not scene.tracker.check("e", "pause")
+    assert cleared(scene.see("running", 4.0)) == [AnomalyKind.UNKNOWN_STATUS]
+    assert scene.tracker.check("e", "pause")
+
+
+def test_an_overtaken_answer_neither_raises_nor_ends_an_unknown_status():
+    """What was sent before is older than what is known."""
+    scene = Scene()
+    scene.see("running", 5.0, takes=2.0)
+    assert scene.see("weird", 6.0, takes=2.0) == []
+    assert scene.tracker.counts.stale == 1
+    assert raised(scene.see("weird", 8.0)) == [AnomalyKind.UNKNOWN_STATUS]
+    assert scene.see("running", 7.5, takes=2.0) == []
+    assert scene.tracker.open_anomalies("e") == (AnomalyKind.UNKNOWN_STATUS,)
+
+
+def test_an_unknown_status_at_first_sight():
+    """An execution first seen in an unknown status has none; its first known one is its first sight."""
+    scene = Scene()
+    assert raised(scene.see("weird", 0.0)) == [AnomalyKind.UNKNOWN_STATUS]
+    assert scene.tracker.status("e") is None
+    events = scene.see("running", 1.0)
+    assert moved(events) == [(None, "running")]
+    assert [event.seq for event in scene.events] == [1, 2, 3]
+
+
+def test_blind_by_silence():
+    """Nothing seen for five minutes is raised once, for the monitor as a whole, and ends with the next good answer."""
+    scene = Scene(stuck_queued_s=None, blind_s=300.0)
+    scene.see("queued", 0.0)
+    assert scene.tick(299.0) == []
+    (detected,) = scene.tick(300.0)
+    assert isinstance(detected, AnomalyDetected)
+    assert (detected.kind, detected.severity, detected.check_first, detected.execution_id, detected.execution) == (
+        "blind",
+        "critical",
+        "connectivity, credentials, rate limits",
+        "",
+        None,
+    )
+    assert scene.tick(400.0) == []
+    scene.tracker.contact(sent_at=401.0, received_at=402.0)
+    assert cleared(scene.tick(403.0)) == [AnomalyKind.BLIND]
+    assert raised(scene.tick(800.0)) == [AnomalyKind.BLIND]
+    assert [event.id for event in scene.events[1:]] == [":1", ":2", ":3"]
+
+
+def test_blind_from_the_beginning():
+    """A monitor that never had an answer is blind five minutes after it began."""
+    scene = Scene(blind_s=300.0)
+    assert scene.tick(1000.0) == []
+    assert scene.tick(1299.0) == []
+    assert raised(scene.tick(1300.0)) == [AnomalyKind.BLIND]
+
+
+def test_blind_by_falling_behind():
+    """A monitor whose reads are five minutes late against its own plan is blind until it catches up."""
+    scene = Scene(blind_s=300.0)
+    scene.see("running", 0.0)
+    assert scene.tick(1.0, behind_s=299.0) == []
+    (detected,) = scene.tick(2.0, behind_s=300.0)
+    assert isinstance(detected, AnomalyDetected)
+    assert "late" in detected.message
+    assert scene.tick(3.0, behind_s=400.0) == []
+    assert cleared(scene.tick(4.0, behind_s=10.0)) == [AnomalyKind.BLIND]
+
+
+def test_blind_may_be_switched_off():
+    """Without the threshold silence is no anomaly."""
+    scene = Scene(blind_s=None)
+    scene.see("running", 0.0)
+    assert scene.tick(1e6, behind_s=1e6) == []
+
+
+def test_an_older_answer_does_not_turn_the_clock_of_sight_back():
+    """Answers taken in out of order count by the latest of them."""
+    scene = Scene(blind_s=300.0)
+    scene.see("running", 100.0, takes=1.0)
+    scene.see("running", 50.0, takes=1.0, name="other")
+    assert raised(scene.tick(400.0)) == []
+    assert raised(scene.tick(401.0)) == [AnomalyKind.BLIND]
+
+
+def test_a_review_that_is_due_again_at_once_waits_for_the_next_tick():
+    """A flip whose window ends at the very time of a tick, but for the rounding of floats, does not hang it."""
+    scene = Scene(stuck_queued_s=None)
+    scene.see("queued", 1e-20)
+    scene.see("paused", 1e-20)
+    assert raised(scene.events) == [AnomalyKind.UNEXPECTED_FLIP]
+    assert scene.tick(600.0) == []
+    assert scene.tick(601.0) == []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from yarl import URL
@@ -13,7 +14,9 @@ from titan_state.errors import ConfigurationError, shorten
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HOW = "give the origin alone, such as https://api.example.com"
+HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+
+HOW: Final = "give the origin alone, such as https://api.example.com"
 
 
 def origin_of(url: str, prefix: str) -> str:
@@ -31,12 +34,14 @@ def origin_of(url: str, prefix: str) -> str:
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"the URL of the Task Service cannot be read ({error}): {HOW}") from None
+    except ValueError:  # its text would show a part of the URL, which may be a password
+        raise ConfigurationError(f"the URL of the Task Service cannot be read: {HOW}") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"the URL of the Task Service must hold no credentials: {HOW}")
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigurationError(f"the URL of the Task Service must begin with https:// and name a host: {HOW}")
+    if not _is_host(host) or not url.strip().isprintable() or " " in url.strip():
+        raise ConfigurationError(f"the host of the Task Service is no host name (a non-ASCII one is xn--…): {HOW}")
     if parts.query or parts.fragment or parts.path.rstrip("/") not in ("", prefix.rstrip("/")):
         raise ConfigurationError(f"the URL of the Task Service must have no path, query or fragment: {HOW}")
     if parts.scheme == "http" and not _is_loopback(host):
@@ -65,6 +70,31 @@ def url_of(origin: str, path: str, query: Mapping[str, str | int]) -> URL:
     """Return the URL of a path that is encoded already."""
     tail = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in query.items())
     return URL(origin + path + (f"?{tail}" if tail else ""), encoded=True)
+
+
+def origin_shown(location: str) -> str:
+    """Return the origin in a `Location` header, to be shown: without credentials, path and query."""
+    try:
+        parts = urlsplit(location)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "an address that cannot be read"
+    if not host:
+        return "another path"
+    shown = f"[{host}]" if ":" in host else host
+    return shorten(f"{parts.scheme}://{shown}" + ("" if port is None else f":{port}"))
+
+
+def _is_host(host: str) -> bool:
+    return HOST.fullmatch(host) is not None or _is_address(host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return "%" not in host
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from titan_state.errors import ConfigurationError
 
@@ -16,7 +18,13 @@ if TYPE_CHECKING:
 
     from titan_state.client.profile import ServiceProfile
 
-REDACTED = b"[token]"
+REDACTED: Final = "[token]"
+
+SHORTEST_SECRET: Final = 8
+"""Shorter tokens are replaced nowhere: they protect nothing, and are likely to be a part of what answers mean."""
+
+REMEMBERED: Final = 4
+"""So many tokens are replaced, the last ones: an answer may still echo the one before."""
 
 
 class Credential:
@@ -35,7 +43,9 @@ class Credential:
         self._source = token if callable(token) else None
         self._token = None if callable(token) else _checked(token)
         self._profile = profile
-        self._seen: list[bytes] = [] if self._token is None else [self._token.encode()]
+        self._forms: list[tuple[str, ...]] = []
+        if self._token is not None:
+            self._remember(self._token)
         self._renewing = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -46,12 +56,17 @@ class Credential:
         """Whether another token can be asked for."""
         return self._source is not None
 
-    async def headers(self) -> tuple[dict[str, str], str]:
+    async def ready(self) -> None:
+        """Return when there is a token; ask for the first one."""
+        if self._token is None:
+            await self.renew(None)
+
+    def headers(self) -> tuple[dict[str, str], str]:
         """Return the headers that carry the token, and the token itself, to name it in `renew`."""
         token = self._token
-        if token is None:
-            token = await self.renew(None)
-        if self._profile.credential == "x-api-key":
+        if token is None:  # pragma: no cover - `ready` comes first
+            raise LookupError("there is no token yet")
+        if self._profile.auth_scheme == "x-api-key":
             return {"X-API-Key": token}, token
         return {"Authorization": f"Bearer {token}"}, token
 
@@ -68,16 +83,34 @@ class Credential:
                 raise LookupError("the token cannot be renewed")
             answer = self._source()
             token = _checked(await answer if inspect.isawaitable(answer) else answer)
+            self._remember(token)
             self._token = token
-            self._seen = [*self._seen[-3:], token.encode()]  # an answer may still echo an older one
             return token
 
-    def redact(self, body: bytes) -> bytes:
-        """Return `body` with every token in it replaced."""
-        for token in self._seen:
-            if token in body:
-                body = body.replace(token, REDACTED)
+    def redact(self, text: str) -> str:
+        """Return `text` with every token in it replaced, plain or escaped for JSON or a URL."""
+        for forms in self._forms:
+            for form in forms:
+                text = text.replace(form, REDACTED)
+        return text
+
+    def redact_body(self, body: bytes) -> bytes:
+        """Return `body` with every token in it replaced; see `redact`."""
+        for forms in self._forms:
+            for form in forms:
+                body = body.replace(form.encode(), REDACTED.encode())
         return body
+
+    def is_in(self, text: str) -> bool:
+        """Return whether there is a token in `text`."""
+        return any(form in text for forms in self._forms for form in forms)
+
+    def _remember(self, token: str) -> None:
+        if len(token) < SHORTEST_SECRET:
+            return
+        escaped = json.dumps(token)[1:-1]
+        forms = {token, escaped, escaped.replace("/", "\\/"), quote(token, safe=""), quote(token)}
+        self._forms = [*self._forms[1 - REMEMBERED :], tuple(sorted(forms, key=len, reverse=True))]
 
 
 def _checked(token: object) -> str:

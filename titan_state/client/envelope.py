@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from titan_state.client.address import origin_shown
 from titan_state.errors import (
     BadRequestError,
     ConflictError,
@@ -19,6 +20,7 @@ from titan_state.errors import (
     PayloadError,
     RedirectError,
     ResponseError,
+    ServiceError,
     TooManyRequestsError,
     UnauthorizedError,
 )
@@ -26,7 +28,8 @@ from titan_state.errors import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from titan_state.client.transport import Answer
+    from titan_state.client.answer import Answer
+    from titan_state.client.credential import Credential
 
 BY_STATUS: Final[dict[int, type[ResponseError]]] = {
     400: BadRequestError,
@@ -35,6 +38,7 @@ BY_STATUS: Final[dict[int, type[ResponseError]]] = {
     404: NotFoundError,
     409: ConflictError,
     422: ConflictError,
+    429: TooManyRequestsError,
     501: NotSupportedError,
 }
 
@@ -44,49 +48,86 @@ BY_CODE: Final[dict[str, type[ResponseError]]] = {
     "FORBIDDEN": ForbiddenError,
     "NOT_FOUND": NotFoundError,
     "CONFLICT": ConflictError,
+    "TOO_MANY_REQUESTS": TooManyRequestsError,
     "NOT_IMPLEMENTED": NotSupportedError,
     "INTERNAL_SERVER_ERROR": InternalServiceError,
 }
-"""For answers whose HTTP status does not tell: a 200 that says `success: false`."""
+"""For answers whose HTTP status does not tell: a 200 that says `success: false`, a 4xx that is not in the table."""
+
+BEYOND_5XX: Final = frozenset({"NOT_IMPLEMENTED", "TOO_MANY_REQUESTS"})
+"""Codes that are believed beside any 5xx: the request was not carried out. Beside others it may have been."""
 
 SHOWN: Final = 400
 
 
-def unwrap(answer: Answer, name: str, now: datetime) -> Any:
+def unwrap(answer: Answer, name: str, credential: Credential, now: datetime) -> Any:
     """Return the data of an answer.
 
     Args:
         answer: The answer.
         name: How its request is called in errors.
+        credential: What must not be shown.
         now: The date, for an answer that has none.
+
+    Returns:
+        `data` where the answer has it, all of the answer where it has not, None for an empty body.
 
     Raises:
         ResponseError: The answer is an error.
         PayloadError: It is a success, but nothing that can be read.
     """
+    try:
+        return _unwrap(answer, name, credential, now)
+    except ServiceError as error:
+        error.sent_at, error.received_at = answer.sent_at, answer.received_at
+        raise
+
+
+def is_throttled(answer: Answer, credential: Credential, now: datetime) -> bool:
+    """Return whether an answer says that there were too many requests, by its status or its code."""
+    if answer.status == 429:
+        return True
+    if b"TOO_MANY_REQUESTS" not in answer.body:
+        return False
+    try:
+        unwrap(answer, "", credential, now)
+    except ServiceError as error:
+        return isinstance(error, TooManyRequestsError)
+    return False
+
+
+def _unwrap(answer: Answer, name: str, credential: Credential, now: datetime) -> Any:
     status = answer.status
     if 300 <= status < 400:
-        raise RedirectError(status, str(status), "redirects are not followed; check the URL", request=name)
-    success = 200 <= status < 300
+        target = origin_shown(credential.redact(answer.headers.get("Location", "")))
+        raise RedirectError(status, str(status), f"redirects are not followed, this one is to {target}", request=name)
+    if answer.is_success and not answer.body.strip():
+        return None
     try:
-        payload = decode(answer.body)
+        payload = decode(answer.body, credential)
     except PayloadError as error:
-        if success:
-            raise PayloadError(f"the answer cannot be read: {error}", body=_shown(answer), request=name) from None
-        _refuse(answer, name, str(status), f"no error envelope: {_shown(answer)}", now)
+        if answer.is_success:
+            text = f"the answer cannot be read: {error}"
+            raise PayloadError(text, body=_shown(answer), request=name) from None
+        payload = None
     if not isinstance(payload, dict):
-        if success:
+        if answer.is_success:
             return payload
         _refuse(answer, name, str(status), f"no error envelope: {_shown(answer)}", now)
     failure = payload.get("error")
-    if not success or payload.get("success") is False or (failure and "data" not in payload and "id" not in payload):
+    is_failure = payload.get("success") is False or (failure and "data" not in payload and "id" not in payload)
+    if not answer.is_success or is_failure:
         code, message = _error(failure, status)
         _refuse(answer, name, code, message, now)
     return payload.get("data", payload)
 
 
-def decode(body: bytes) -> Any:
+def decode(body: bytes, credential: Credential) -> Any:
     """Decode JSON of any origin.
+
+    Args:
+        body: The bytes, without the token as it is.
+        credential: What is replaced also where it was spelled with escapes.
 
     Raises:
         PayloadError: It is no JSON, or holds what must not be: NaN, lone surrogates, too deep nesting, huge integers.
@@ -96,11 +137,25 @@ def decode(body: bytes) -> Any:
         payload = json.loads(text, parse_constant=_refuse_constant)
         if "\\ud" in text or "\\uD" in text:
             json.dumps(payload, ensure_ascii=False).encode()
+        if "\\u00" in text or "\\/" in text:
+            plain = json.dumps(payload, ensure_ascii=False)
+            if credential.is_in(plain):
+                payload = json.loads(credential.redact(plain))
     except RecursionError:
         raise PayloadError("it is nested too deeply") from None
     except ValueError as error:  # no JSON, no UTF-8, a lone surrogate, a huge integer
         raise PayloadError(f"it is no valid JSON ({type(error).__name__})") from None
     return payload
+
+
+def kind_of(status: int, code: str) -> type[ResponseError]:
+    """Return which error a status and a code are; the status comes first."""
+    kind = BY_STATUS.get(status)
+    if kind is not None:
+        return kind
+    if status >= 500:
+        return BY_CODE[code] if code in BEYOND_5XX else InternalServiceError
+    return BY_CODE.get(code, ResponseError)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -119,19 +174,13 @@ def _error(error: object, status: int) -> tuple[str, str]:
 
 def _refuse(answer: Answer, name: str, code: str, message: str, now: datetime) -> NoReturn:
     """Raise the error that an answer is."""
-    status = answer.status
-    if status == 429 or (status < 300 and code == "TOO_MANY_REQUESTS"):
-        failure: ResponseError = TooManyRequestsError(status, code, message, request=name, reset_s=answer.reset_s(now))
-    else:
-        kind = BY_STATUS.get(status)
-        if kind is None and status < 300:
-            kind = BY_CODE.get(code)
-        if kind is None:
-            kind = InternalServiceError if status >= 500 else ResponseError
-        failure = kind(status, code, message, request=name)
-    failure.sent_at, failure.received_at = answer.sent_at, answer.received_at
-    raise failure
+    kind = kind_of(answer.status, code)
+    if issubclass(kind, TooManyRequestsError):
+        raise kind(answer.status, code, message, request=name, reset_s=answer.reset_s(now))
+    raise kind(answer.status, code, message, request=name)
 
 
 def _shown(answer: Answer) -> str:
+    if b"\0" in answer.body[:SHOWN]:  # no UTF-8, so that the token could not be looked for
+        return f"{len(answer.body)} bytes that are no text"
     return answer.body[:SHOWN].decode("utf-8", "replace") or "an empty body"

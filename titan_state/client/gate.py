@@ -6,13 +6,18 @@ It waits for the budget; it neither sends requests nor knows what they are for.
 from __future__ import annotations
 
 import asyncio
-import heapq
+from bisect import insort
 from math import isinf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+from titan_state.errors import ConnectionFailedError
 
 if TYPE_CHECKING:
     from titan_state.clock import Clock
     from titan_state.core.budget import Priority, RequestBudget
+
+LOOK_AGAIN_S: Final = 1.0
+"""How soon the budget is asked again while it waits for answers: they may be another client's that shares it."""
 
 
 class Gate:
@@ -21,23 +26,35 @@ class Gate:
     def __init__(self, budget: RequestBudget, clock: Clock) -> None:
         self._budget = budget
         self._clock = clock
-        self._waiting: list[tuple[Priority, int, asyncio.Future[int]]] = []
+        self._waiting: list[tuple[Priority, int, asyncio.Future[int]]] = []  # sorted; the number is unique
         self._count = 0
         self._keeper: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._is_closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot."""
+        return len(self._waiting)
 
     async def enter(self, priority: Priority) -> int:
-        """Wait for a slot and take it.
+        """Wait for a slot and take it. Cancelling leaves no waiter behind.
 
         Args:
             priority: Better ones go first, equal ones in the order of their coming.
 
         Returns:
             The budget's ticket, which must be handed back with the answer.
+
+        Raises:
+            ConnectionFailedError: The client is closed, or was while this waited.
         """
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if self._is_closed:
+            raise _closed()
         self._count += 1
-        heapq.heappush(self._waiting, (priority, self._count, future))
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiter = (priority, self._count, future)
+        insort(self._waiting, waiter)
         self._admit()
         if not future.done():
             self._changed.set()
@@ -46,8 +63,12 @@ class Gate:
         try:
             return await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():  # the slot was taken, and will not be used
+            if not future.cancelled() and future.exception() is None:
+                # The slot was given in the same moment. It counts as spent: the budget takes nothing back.
                 self._budget.answered(future.result(), self._clock.time())
+            elif waiter in self._waiting:
+                self._waiting.remove(waiter)
+            self.answered()
             raise
 
     def answered(self) -> None:
@@ -56,13 +77,15 @@ class Gate:
         self._changed.set()
 
     async def close(self) -> None:
-        """Stop waiting; whoever still waits is cancelled."""
+        """Let nobody out any more; whoever still waits gets an error."""
+        self._is_closed = True
+        waiting, self._waiting = self._waiting, []
+        for _, _, future in waiting:
+            if not future.done():
+                future.set_exception(_closed())
+        self._changed.set()
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-        for _, _, future in self._waiting:
-            future.cancel()
-        self._waiting.clear()
+            await asyncio.wait((self._keeper,))
 
     def _admit(self) -> None:
         """Let out whoever may go now."""
@@ -73,7 +96,7 @@ class Gate:
                 if self._budget.ready_at(now, priority) > now:
                     return
                 future.set_result(self._budget.send(now, priority))
-            heapq.heappop(self._waiting)
+            del self._waiting[0]
 
     async def _keep(self) -> None:
         """Let waiting requests out as their time comes, until none waits."""
@@ -81,14 +104,18 @@ class Gate:
             self._changed.clear()
             now = self._clock.time()
             at = self._budget.ready_at(now, self._waiting[0][0])
-            changed = asyncio.ensure_future(self._changed.wait())
-            alarm = None if isinf(at) else asyncio.ensure_future(self._clock.sleep(at - now))
+            wait_s = LOOK_AGAIN_S if isinf(at) else at - now
+            changes: list[asyncio.Future[Any]] = [
+                asyncio.ensure_future(self._changed.wait()),
+                asyncio.ensure_future(self._clock.sleep(wait_s)),
+            ]
             try:
-                await asyncio.wait(
-                    (changed,) if alarm is None else (changed, alarm), return_when=asyncio.FIRST_COMPLETED
-                )
+                await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                changed.cancel()
-                if alarm is not None:
-                    alarm.cancel()
+                for change in changes:
+                    change.cancel()
             self._admit()
+
+
+def _closed() -> ConnectionFailedError:
+    return ConnectionFailedError("the client is closed", sent=False)

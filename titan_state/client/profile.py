@@ -5,9 +5,27 @@ Everything here is a guess until a deployment confirms it, and can be changed. W
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
 import attrs
+
+from titan_state.errors import ConfigurationError, shorten
+
+
+def _prefix(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", value):
+        raise ConfigurationError(f"{attribute.name} must be a path such as /api/v1, not {shorten(repr(value))}")
+
+
+def _scheme(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value not in ("bearer", "x-api-key"):
+        raise ConfigurationError(f"{attribute.name} must be 'bearer' or 'x-api-key', not {shorten(repr(value))}")
+
+
+def _count(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{attribute.name} must be a whole number of at least 1, not {shorten(repr(value))}")
 
 
 @attrs.frozen(kw_only=True)
@@ -15,8 +33,8 @@ class ServiceProfile:
     """The shapes and habits of one deployment.
 
     Attributes:
-        prefix: The path that all endpoints but media begin with.
-        credential: How the token is sent: `Authorization: Bearer …`, or `X-API-Key: …`, which some deployments want.
+        api_prefix: The path that all endpoints but media begin with.
+        auth_scheme: How the token is sent: `Authorization: Bearer …`, or `X-API-Key: …`, which some deployments want.
         item_keys: Where the items of a list are, if `data` is an object and not a bare array; the first that is there.
         total_keys: Where such an object says how many items there are in all.
         page_limit: How many items are asked for at once; a service that sends fewer is noticed.
@@ -24,10 +42,12 @@ class ServiceProfile:
         run_id_keys: Where the answer to a run has the execution's id: in `data`, or in `data.execution`.
     """
 
-    prefix: str = "/api/v1"
-    credential: Literal["bearer", "x-api-key"] = "bearer"
-    item_keys: tuple[str, ...] = ("items", "executions", "tasks", "results", "data", "rows")
-    total_keys: tuple[str, ...] = ("total", "total_count", "totalCount", "count")
-    page_limit: int = attrs.field(default=100, validator=attrs.validators.ge(1))
+    api_prefix: str = attrs.field(default="/api/v1", validator=_prefix)
+    auth_scheme: Literal["bearer", "x-api-key"] = attrs.field(default="bearer", validator=_scheme)
+    item_keys: tuple[str, ...] = attrs.field(
+        default=("items", "executions", "tasks", "results", "data", "rows"), converter=tuple
+    )
+    total_keys: tuple[str, ...] = attrs.field(default=("total", "total_count", "totalCount", "count"), converter=tuple)
+    page_limit: int = attrs.field(default=100, validator=_count)
     newest_first: bool = True
-    run_id_keys: tuple[str, ...] = ("execution_id", "executionId", "id")
+    run_id_keys: tuple[str, ...] = attrs.field(default=("execution_id", "executionId", "id"), converter=tuple)

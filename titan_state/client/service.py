@@ -6,24 +6,28 @@ was known before, is decided elsewhere; outputs have a module of their own.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from titan_state.client.address import origin_of, segment, url_of
+from titan_state.client.answer import Answer
 from titan_state.client.credential import Credential
 from titan_state.client.envelope import unwrap
 from titan_state.client.profile import ServiceProfile
 from titan_state.client.readings import Page, Reading, Task, TaskPage
-from titan_state.client.transport import Answer, Transport
+from titan_state.client.transport import Transport
 from titan_state.clock import Clock, SystemClock
 from titan_state.core.budget import Priority, RequestBudget
 from titan_state.core.execution import Execution
 from titan_state.core.lifecycle import Action
-from titan_state.errors import PayloadError, UnauthorizedError, shorten
+from titan_state.errors import ConfigurationError, PayloadError, UnauthorizedError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from titan_state.client.statistics import Statistics
 
 __all__ = ["Page", "Reading", "Task", "TaskPage", "TaskService"]
 
@@ -73,7 +77,7 @@ class TaskService:
             ConfigurationError: The URL or the token cannot work.
         """
         self.profile = profile or ServiceProfile()
-        self.origin = origin_of(url, self.profile.prefix)
+        self.origin = origin_of(url, self.profile.api_prefix)
         self.budget = budget or RequestBudget()
         self._clock = clock or SystemClock()
         self._credential = Credential(token, self.profile)
@@ -101,14 +105,9 @@ class TaskService:
         await self._transport.close()
 
     @property
-    def requests_sent(self) -> int:
-        """How many requests were sent."""
-        return self._transport.sent
-
-    @property
-    def requests_throttled(self) -> int:
-        """How many of them were answered with 429."""
-        return self._transport.throttled
+    def statistics(self) -> Statistics:
+        """What was sent and received since the client was made."""
+        return self._transport.statistics
 
     # Executions.
 
@@ -121,7 +120,9 @@ class TaskService:
         """
         path = f"/executions/{segment(execution_id)}"
         answer, data = await self._request("GET", path, priority=priority)
-        return _reading(answer, _decoded(Execution.from_payload, data, "GET " + path))
+        execution = _decoded(Execution.from_payload, data, "GET " + path)
+        self.statistics.dropped.update(execution.dropped)
+        return _reading(answer, execution)
 
     async def list(
         self,
@@ -146,7 +147,10 @@ class TaskService:
         limit = self.profile.page_limit if limit is None else limit
         answer, data = await self._request("GET", path, {"limit": limit, "offset": offset}, priority=priority)
         items, total = self._items(data, "GET " + path)
-        good, rejected = _each(Execution.from_payload, items)
+        good, rejected = self._each(Execution.from_payload, items)
+        for execution in good:
+            if execution.dropped:
+                self.statistics.dropped.update(execution.dropped)
         return _reading(answer, Page(good, offset, limit, total, len(items), rejected))
 
     async def pause(self, execution_id: str) -> Reading[Execution | None]:
@@ -192,12 +196,13 @@ class TaskService:
             The execution's id.
 
         Raises:
+            ConfigurationError: `secret_payload` cannot be written as JSON; nothing was sent.
             PayloadError: The service accepted it, but its answer names no execution.
             ServiceError: The request did not succeed; whether it was carried out may be unknown.
         """
         path = f"/tasks/{segment(task_id)}/run"
-        body = None if secret_payload is None else {"secret_payload": secret_payload}
-        answer, data = await self._request("POST", path, json=body, priority=Priority.CONTROL)
+        body = None if secret_payload is None else _encoded({"secret_payload": secret_payload}, "secret_payload")
+        answer, data = await self._request("POST", path, body=body, priority=Priority.CONTROL)
         nested = data.get("execution") if isinstance(data, Mapping) else None
         for holder in (nested, data):
             values = [holder.get(key) for key in self.profile.run_id_keys] if isinstance(holder, Mapping) else []
@@ -213,9 +218,11 @@ class TaskService:
             definition: The task, as the service wants it; sent as it is.
 
         Raises:
-            ServiceError: The request did not succeed.
+            ConfigurationError: The definition cannot be written as JSON; nothing was sent.
+            ServiceError: The request did not succeed; whether it was carried out may be unknown.
         """
-        answer, data = await self._request("POST", "/tasks", json=dict(definition), priority=Priority.CONTROL)
+        body = _encoded(definition, "the definition")
+        answer, data = await self._request("POST", "/tasks", body=body, priority=Priority.CONTROL)
         return _reading(answer, _decoded(Task.from_payload, data, "POST /tasks"))
 
     async def get_task(self, task_id: str) -> Reading[Task]:
@@ -243,7 +250,7 @@ class TaskService:
         query = {"limit": limit, "offset": offset}
         answer, data = await self._request("GET", "/tasks", query, priority=Priority.CONTROL)
         items, total = self._items(data, "GET /tasks")
-        good, rejected = _each(Task.from_payload, items)
+        good, rejected = self._each(Task.from_payload, items)
         return _reading(answer, TaskPage(good, offset, limit, total, len(items), rejected))
 
     # How a request is made.
@@ -254,21 +261,21 @@ class TaskService:
         path: str,
         query: Mapping[str, int] | None = None,
         *,
-        json: Any = None,
+        body: bytes | None = None,
         priority: Priority,
     ) -> tuple[Answer, Any]:
         """Send a request, with another token once if the first is refused, and return the answer and its data."""
-        url = url_of(self.origin, self.profile.prefix + path, query or {})
+        url = url_of(self.origin, self.profile.api_prefix + path, query or {})
         name = f"{method} {shorten(path)}"
-        answer = await self._transport.exchange(method, url, name, priority, json)
+        answer = await self._transport.exchange(method, url, name, priority, body)
         try:
-            return answer, unwrap(answer, name, self._clock.now())
+            return answer, unwrap(answer, name, self._credential, self._clock.now())
         except UnauthorizedError:
             if not self._credential.is_renewable:
                 raise
         await self._credential.renew(answer.token)
-        answer = await self._transport.exchange(method, url, name, priority, json)
-        return answer, unwrap(answer, name, self._clock.now())
+        answer = await self._transport.exchange(method, url, name, priority, body)
+        return answer, unwrap(answer, name, self._credential, self._clock.now())
 
     def _items(self, data: Any, name: str) -> tuple[Sequence[Any], int | None]:
         """Return the items of a list and their number in all, wherever this service puts them."""
@@ -283,6 +290,18 @@ class TaskService:
                     return items, total
         raise PayloadError("no list is in the answer", body=_text(data), request=name)
 
+    def _each(self, decode: Callable[[Any], T], items: Sequence[Any]) -> tuple[tuple[T, ...], tuple[PayloadError, ...]]:
+        """Decode items one by one: one that is broken does not spoil the page."""
+        good: list[T] = []
+        rejected: list[PayloadError] = []
+        for item in items:
+            try:
+                good.append(decode(item))
+            except PayloadError as error:
+                rejected.append(error)
+        self.statistics.rejected += len(rejected)
+        return tuple(good), tuple(rejected)
+
 
 def _reading(answer: Answer, value: T) -> Reading[T]:
     return Reading(value, answer.sent_at, answer.received_at, answer.served_at)
@@ -295,16 +314,12 @@ def _decoded(decode: Callable[[Any], T], data: Any, name: str) -> T:
         raise PayloadError(str(error), request=shorten(name)) from None
 
 
-def _each(decode: Callable[[Any], T], items: Sequence[Any]) -> tuple[tuple[T, ...], tuple[PayloadError, ...]]:
-    """Decode items one by one: one that is broken does not spoil the page."""
-    good: list[T] = []
-    rejected: list[PayloadError] = []
-    for item in items:
-        try:
-            good.append(decode(item))
-        except PayloadError as error:
-            rejected.append(error)
-    return tuple(good), tuple(rejected)
+def _encoded(value: Any, what: str) -> bytes:
+    """Return JSON as bytes. What cannot be written is named by `what` and not shown: it may be a secret."""
+    try:
+        return json.dumps(dict(value), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{what} cannot be written as JSON ({type(error).__name__})") from None
 
 
 def _text(data: Any) -> str:

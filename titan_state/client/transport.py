@@ -1,4 +1,4 @@
-"""Transport: one HTTP exchange with the one origin, and its failures.
+"""Transport: one HTTP exchange with the one origin.
 
 It knows the budget, headers and bytes; what is in a body is decoded elsewhere. It never follows a redirect, and never
 sends a request twice: each one that leaves has its own slot of the budget.
@@ -6,26 +6,19 @@ sends a request twice: each one that leaves has its own slot of the budget.
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import attrs
 from yarl import URL
 
+from titan_state.client.answer import Answer
+from titan_state.client.envelope import is_throttled
+from titan_state.client.faults import NETWORK, translated
 from titan_state.client.gate import Gate
-from titan_state.errors import (
-    BodyTooLargeError,
-    ConnectionFailedError,
-    RequestTimeoutError,
-    ServiceError,
-    TransportError,
-    shorten,
-)
+from titan_state.client.statistics import Statistics
+from titan_state.errors import BodyTooLargeError, ServiceError
 
 if TYPE_CHECKING:
     from titan_state.client.credential import Credential
@@ -33,41 +26,6 @@ if TYPE_CHECKING:
     from titan_state.core.budget import Priority, RequestBudget
 
 CHUNK: Final = 64 * 1024
-
-
-@attrs.frozen
-class Answer:
-    """One whole answer.
-
-    Attributes:
-        status: The HTTP status.
-        headers: Its headers.
-        body: Its body, decompressed, with the token replaced wherever it was echoed.
-        sent_at: When the request was sent, in seconds of the client's clock.
-        received_at: When the answer was complete.
-        served_at: The service's date, None if it sent none.
-        token: The token that was sent. It is shown nowhere.
-    """
-
-    status: int
-    headers: Mapping[str, str] = attrs.field(repr=False)
-    body: bytes = attrs.field(repr=False)
-    sent_at: float
-    received_at: float
-    served_at: datetime | None
-    token: str = attrs.field(repr=False)
-
-    def reset_s(self, now: datetime) -> float | None:
-        """Return in how many seconds `X-RateLimit-Reset` lies, against the service's own date; None without one."""
-        reset = self.number("X-RateLimit-Reset")
-        if reset is None:
-            return None
-        return reset - (self.served_at or now).timestamp()
-
-    def number(self, header: str) -> int | None:
-        """Return a header that is a whole number, None if it is not there or is none."""
-        text = self.headers.get(header, "").strip()
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
 
 
 class Transport:
@@ -92,17 +50,16 @@ class Transport:
         self._max_body = max_body
         self._rng = rng
         self._session: aiohttp.ClientSession | None = None
-        self.sent = 0
-        self.throttled = 0
+        self.statistics = Statistics()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; requests that wait for their turn fail."""
         await self._gate.close()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
-    async def exchange(self, method: str, url: URL, name: str, priority: Priority, json: Any) -> Answer:
+    async def exchange(self, method: str, url: URL, name: str, priority: Priority, body: bytes | None) -> Answer:
         """Send one request and read its answer.
 
         Args:
@@ -110,7 +67,7 @@ class Transport:
             url: The URL, encoded.
             name: How the request is called in errors.
             priority: How soon it goes, when others wait too.
-            json: The body, None for none.
+            body: JSON, None for no body.
 
         Returns:
             The answer, whatever its status is.
@@ -119,27 +76,44 @@ class Transport:
             TransportError: No whole answer arrived.
             BodyTooLargeError: The body exceeds the cap.
         """
-        headers, token = await self._credential.headers()
+        await self._credential.ready()
         ticket = await self._gate.enter(priority)
+        headers, token = self._credential.headers()  # only now: it may have been renewed meanwhile
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         sent_at = self._clock.time()
+        self.statistics.requests += 1
         answer: Answer | None = None
+        failure: ServiceError | None = None
         try:
-            answer = await self._send(method, url, name, headers, json, sent_at, token)
-        except ServiceError as error:
-            error.sent_at = sent_at
-            error.received_at = self._clock.time()
-            raise
+            async with self._open().request(method, url, headers=headers, data=body, allow_redirects=False) as response:
+                # As soon as the head is there: a 429 counts, also if its body never ends.
+                answer = Answer(response.status, response.headers, sent_at, self._clock.time(), token)
+                read = await self._read(response)
+                if read is None:
+                    text = f"the answer is larger than {self._max_body} bytes"
+                    failure = BodyTooLargeError(text, request=name)
+                else:
+                    body_shown = self._credential.redact_body(read)
+                    answer = attrs.evolve(answer, body=body_shown, received_at=self._clock.time())
+        except NETWORK as error:
+            failure = translated(error, name, self._credential)
         finally:
-            self._account(ticket, answer)
+            self._account(ticket, answer, is_whole=answer is not None and failure is None)
+        if failure is not None:  # out of the handler: what that handles may show the token, and would be attached
+            failure.sent_at, failure.received_at = sent_at, self._clock.time()
+            raise failure
+        assert answer is not None  # noqa: S101 - there is one, or a failure, or an exception has left already
         return answer
 
-    def _account(self, ticket: int, answer: Answer | None) -> None:
-        """Tell the budget what became of a request."""
+    def _account(self, ticket: int, answer: Answer | None, *, is_whole: bool) -> None:
+        """Tell the budget and the statistics what became of a request."""
         now = self._clock.time()
+        self.statistics.answers[f"{answer.status // 100}xx" if answer is not None and is_whole else "none"] += 1
         if answer is None:
             self._budget.answered(ticket, now)
-        elif answer.status == 429:
-            self.throttled += 1
+        elif is_throttled(answer, self._credential, self._clock.now()):
+            self.statistics.throttled += 1
             reset_s = answer.reset_s(self._clock.now())
             self._budget.throttled(ticket, now, reset_s=reset_s, jitter=self._rng.random())
         else:
@@ -148,35 +122,15 @@ class Transport:
             )
         self._gate.answered()
 
-    async def _send(
-        self, method: str, url: URL, name: str, headers: dict[str, str], json: Any, sent_at: float, token: str
-    ) -> Answer:
-        self.sent += 1
-        try:
-            session = self._open()
-            async with session.request(method, url, headers=headers, json=json, allow_redirects=False) as response:
-                body = await self._read(response, name)
-                return Answer(
-                    status=response.status,
-                    headers=response.headers,
-                    body=self._credential.redact(body),
-                    sent_at=sent_at,
-                    received_at=self._clock.time(),
-                    served_at=_date(response.headers.get("Date")),
-                    token=token,
-                )
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise _translated(error, name, self._credential) from _harmless(error, self._credential)
-
-    async def _read(self, response: aiohttp.ClientResponse, name: str) -> bytes:
-        """Read a body up to the cap, which counts decompressed bytes."""
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+        """Return a body, None if it exceeds the cap, which counts decompressed bytes; the connection is then closed."""
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.content.iter_chunked(CHUNK):
             size += len(chunk)
             if size > self._max_body:
                 response.close()
-                raise BodyTooLargeError(f"the answer is larger than {self._max_body} bytes", request=name)
+                return None
             chunks.append(chunk)
         return b"".join(chunks)
 
@@ -186,36 +140,8 @@ class Transport:
                 timeout=self._timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
-                auto_decompress=True,
                 headers={"Accept": "application/json", "User-Agent": "titan-state"},
             )
             # aiohttp would send a GET again by itself when its connection breaks: one slot of the budget, two requests
             self._session._retry_connection = False  # noqa: SLF001 - there is no public option for it
         return self._session
-
-
-def _translated(error: Exception, name: str, credential: Credential) -> TransportError:
-    """Return an error of the network, or of HTTP itself, as one of ours."""
-    detail = shorten(credential.redact(f"{type(error).__name__} {error}".strip().encode("utf-8", "replace")).decode())
-    never_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-    if isinstance(error, asyncio.TimeoutError):
-        return RequestTimeoutError(f"no answer in time ({detail})", request=name, sent=not never_sent)
-    if never_sent:
-        return ConnectionFailedError(f"no connection ({detail})", request=name, sent=False)
-    return ConnectionFailedError(f"the connection broke ({detail})", request=name)
-
-
-def _harmless(error: Exception, credential: Credential) -> Exception | None:
-    """Return the cause to chain: none if its text holds the token."""
-    text = repr(error).encode("utf-8", "replace") + str(error).encode("utf-8", "replace")
-    return error if credential.redact(text) == text else None
-
-
-def _date(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    try:
-        date = parsedate_to_datetime(text)
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None

@@ -1,0 +1,288 @@
+"""Control: illegal actions are never sent, legal ones once, and an answer that stays out is resolved by reading."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from titan_state import (
+    Action,
+    ActionOutcomeUnknownError,
+    ActionRejectedError,
+    AnomalyKind,
+    ExecutionNotFoundError,
+    IllegalActionError,
+    RunOutcomeUnknownError,
+    TitanStateError,
+)
+from titan_state.core.events import ActionAccepted, ActionRefused, ActionSent, ActionUnknown, Transitioned
+from titan_state.emulator import Faults, Plan, Step, Task, When
+from titan_state.errors import ConnectionFailedError, NotFoundError
+
+LONG = Plan(id="long", steps=(Step("running", 0.0), Step("completed", 10_000.0)))
+
+
+def posts(service) -> list[str]:
+    return [request.path for request in service.requests if request.method == "POST"]
+
+
+async def spent(clock, coroutine, *, seconds: float = 120.0):
+    """Run something to its end while the clock is moved."""
+    task = asyncio.ensure_future(coroutine)
+    for _ in range(int(seconds * 4)):
+        await clock.advance(0.25)
+        if task.done():
+            break
+    return await asyncio.wait_for(task, 10)
+
+
+@pytest.fixture
+def events(monitor):
+    """Every transition and anomaly that callbacks see, and every event of the stream."""
+    return []
+
+
+async def collect(monitor, into):
+    async for event in monitor.events():
+        into.append(event)
+
+
+async def test_an_illegal_action_is_refused_before_any_request(service, monitor, clock, until):
+    """Pausing what has finished raises at once: the service has received no control request."""
+    service.add(LONG)
+    async with monitor:
+        monitor.watch("long")
+        service.move("long", "completed")
+        await until(lambda: monitor.executions())
+        with pytest.raises(IllegalActionError) as caught:
+            await spent(clock, monitor.pause("long"))
+        assert caught.value.action == "pause"
+        assert "terminal" in caught.value.verdict.reason
+        assert posts(service) == []
+
+
+async def test_an_old_status_is_read_again_first(service, monitor, clock, until):
+    """An action is checked against a status that was read just now, not one from long ago."""
+    service.add(LONG)
+    async with monitor:
+        monitor.watch("long")
+        await until(lambda: monitor.executions())
+        monitor.unwatch("long")
+        await clock.advance(60)
+        service.move("long", "failed")
+        with pytest.raises(IllegalActionError, match="failed"):
+            await spent(clock, monitor.stop("long"))
+        assert posts(service) == []
+
+
+async def test_pause_and_resume_are_explained(service, monitor, clock, until):
+    """Our own pause and resume show as moves caused by an action, and are no anomaly."""
+    seen = []
+    service.add(LONG)
+    async with monitor:
+        monitor.on_transition(seen.append, name="moves")
+        monitor.on_anomaly(seen.append, name="anomalies")
+        execution = await spent(clock, monitor.pause("long"))
+        assert execution.id == "long"
+        await until(lambda: monitor.check("long", Action.RESUME).allowed)
+        await spent(clock, monitor.resume("long"))
+        await until(lambda: monitor.check("long", Action.PAUSE).allowed)
+        await clock.advance(120)
+    assert [(event.source, event.dest, event.cause) for event in seen] == [
+        (None, "running", "platform"),
+        ("running", "paused", "action"),
+        ("paused", "running", "action"),
+    ]
+
+
+async def test_the_stream_says_what_became_of_an_action(service, monitor, clock, until):
+    """The intent is an event before the request leaves, and its outcome another."""
+    events: list = []
+    service.add(LONG)
+    async with monitor:
+        reader = asyncio.create_task(collect(monitor, events))
+        await spent(clock, monitor.stop("long"))
+        await until(lambda: isinstance(events[-1], Transitioned) and events[-1].dest == "cancelled")
+        reader.cancel()
+    kinds = [type(event) for event in events]
+    assert kinds.index(ActionSent) < kinds.index(ActionAccepted)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 422])
+async def test_a_refusal_carries_code_and_status(service, monitor, clock, status):
+    """What the service refuses is an error with its code and the status then observed; nothing is explained by it."""
+    events: list = []
+    service.add(LONG)
+    service.move("long", "completed")
+    async with monitor:
+        reader = asyncio.create_task(collect(monitor, events))
+        await spent(clock, monitor.verdict("long", "pause"))
+        with pytest.raises(ActionRejectedError) as caught:
+            await spent(clock, monitor.pause("long", force=True))
+        reader.cancel()
+    assert caught.value.status == "completed"
+    assert caught.value.code
+    assert ActionRefused in [type(event) for event in events]
+    assert len(posts(service)) == 1
+
+
+async def test_a_deployment_without_control(clock):
+    """501 is a refusal, not an unknown outcome."""
+    from titan_state import Monitor
+    from titan_state.emulator import Scenario, TaskServiceEmulator
+
+    async with (
+        TaskServiceEmulator(Scenario([LONG]), clock=clock, unsupported=("pause",)) as service,
+        Monitor(service.url, service.token, clock=clock) as monitor,
+    ):
+        with pytest.raises(ActionRejectedError, match="NOT_IMPLEMENTED"):
+            await spent(clock, monitor.pause("long"))
+        assert len(posts(service)) == 1
+
+
+@pytest.mark.parametrize("fault", ["lost_answer", "error_after"])
+async def test_a_lost_answer_is_resolved_by_reading(service, monitor, clock, fault):
+    """The action took effect, its answer was lost: it counts as accepted, and was sent once."""
+    events: list = []
+    service.add(LONG)
+    service.faults = Faults(**{fault: When(every=1, only="/pause")})
+    async with monitor:
+        reader = asyncio.create_task(collect(monitor, events))
+        execution = await spent(clock, monitor.pause("long"))
+        reader.cancel()
+    assert execution.status == "paused"
+    kinds = [type(event) for event in events]
+    assert kinds.index(ActionUnknown) < kinds.index(ActionAccepted)
+    assert [event.cause for event in events if isinstance(event, Transitioned)] == ["platform", "action"]
+    assert len(posts(service)) == 1
+
+
+async def test_an_action_that_did_not_arrive_is_not_sent_again(service, monitor, clock):
+    """No answer and no effect is an error that says so; it is up to the user to look and decide."""
+    service.add(LONG)
+    service.faults = Faults(reset=When(every=1, only="/pause"))
+    async with monitor:
+        with pytest.raises(ActionOutcomeUnknownError) as caught:
+            await spent(clock, monitor.pause("long"))
+        assert caught.value.status == "running"
+        assert len(posts(service)) == 1
+        await clock.advance(300)
+        assert monitor.anomalies("long") == ()
+
+
+async def test_a_request_that_was_throttled_is_sent_again(service, monitor, clock):
+    """429 says that the action was not carried out: it is sent again after the wait."""
+    service.add(LONG)
+    service.faults = Faults(spurious_429=When(at={1}, only="/pause"))
+    async with monitor:
+        await spent(clock, monitor.pause("long"))
+    assert [request.status for request in service.requests if request.method == "POST"] == [429, 200]
+
+
+async def test_an_accepted_action_without_effect(service, monitor, clock, until):
+    """An accepted action that shows no effect in time is an anomaly, which ends when the effect comes."""
+    service.add(LONG)
+    service.faults = Faults(ignored_action=When(every=1))
+    async with monitor:
+        await spent(clock, monitor.pause("long"))
+        await until(lambda: AnomalyKind.ACTION_NOT_APPLIED in monitor.anomalies("long"))
+        service.move("long", "paused")
+        await until(lambda: not monitor.anomalies("long"))
+        assert monitor.check("long", "resume")
+
+
+async def test_an_unknown_execution(service, monitor, clock):
+    """Controlling what does not exist is the service's own 404, and sends nothing."""
+    async with monitor:
+        with pytest.raises(NotFoundError):
+            await spent(clock, monitor.pause("nobody"))
+        assert posts(service) == []
+
+
+async def test_a_service_that_cannot_be_reached(clock):
+    """A request that certainly was not sent is the network's error, chained, and explains nothing."""
+    from titan_state import Monitor
+
+    async with Monitor("http://127.0.0.1:9", "token", clock=clock) as monitor:
+        with pytest.raises(ConnectionFailedError) as caught:
+            await spent(clock, monitor.pause("x"))
+        assert caught.value.sent is False
+
+
+async def test_check_is_true_or_false_with_a_reason(service, monitor, until):
+    """`check` answers at once, of what was observed, and says as of when."""
+    service.add(LONG)
+    async with monitor:
+        assert not monitor.check("long", "pause")
+        assert "not been observed" in monitor.check("long", "pause").reason
+        monitor.watch("long")
+        await until(lambda: monitor.executions())
+        verdict = monitor.check("long", Action.PAUSE)
+        assert verdict
+        assert verdict.leads_to == "paused"
+        assert verdict.as_of is not None
+        with pytest.raises(ValueError, match="explode"):
+            monitor.check("long", "explode")
+
+
+TASK = Task(id="task", template=Plan(steps=(Step("running", 1.0), Step("completed", 5.0))))
+
+
+@pytest.fixture
+async def with_task(clock):
+    from titan_state import Monitor, RequestBudget
+    from titan_state.emulator import Scenario, TaskServiceEmulator
+
+    async with TaskServiceEmulator(Scenario(tasks=[TASK]), clock=clock, per_minute=None) as service:
+        yield service, Monitor(service.url, service.token, clock=clock, budget=RequestBudget(per_minute=1200))
+
+
+async def test_run_starts_and_watches(with_task, clock):
+    """`run` returns the execution as first seen, and it is watched to its end."""
+    service, monitor = with_task
+    async with monitor:
+        execution = await spent(clock, monitor.run("task"))
+        assert execution.id in service.executions()
+        assert (await spent(clock, monitor.wait(execution.id))).status == "completed"
+
+
+async def test_an_ambiguous_run_is_found_by_reading(with_task, clock):
+    """The run was started and its answer lost: the one new execution is it, and none is started twice."""
+    service, monitor = with_task
+    service.faults = Faults(lost_answer=When(every=1, only="/run"))
+    async with monitor:
+        execution = await spent(clock, monitor.run("task"))
+        assert list(service.executions()) == [execution.id]
+
+
+async def test_a_run_that_cannot_be_resolved(with_task, clock):
+    """No answer and no new execution is an error; it was tried once."""
+    service, monitor = with_task
+    service.faults = Faults(reset=When(every=1, only="/run"))
+    async with monitor:
+        with pytest.raises(RunOutcomeUnknownError, match="no new execution"):
+            await spent(clock, monitor.run("task"))
+    assert len(posts(service)) == 1
+    assert service.executions() == {}
+
+
+async def test_running_an_unknown_task(with_task, clock):
+    """A task that does not exist is the service's 404, before anything is run."""
+    _, monitor = with_task
+    async with monitor:
+        with pytest.raises(NotFoundError):
+            await spent(clock, monitor.run("nothing"))
+
+
+async def test_a_new_execution_may_be_unreadable_for_a_moment(with_task, clock):
+    """A run whose execution answers 404 at first is found once it can be read; one that stays so is not found."""
+    service, monitor = with_task
+    service.faults = Faults(unreadable_new_s=4.0)
+    async with monitor:
+        assert (await spent(clock, monitor.run("task"))).status
+        service.faults = Faults(unreadable_new_s=1000.0)
+        with pytest.raises(ExecutionNotFoundError) as caught:
+            await spent(clock, monitor.run("task"))
+        assert isinstance(caught.value, TitanStateError)

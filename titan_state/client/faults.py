@@ -1,0 +1,60 @@
+"""Faults: what aiohttp and the network raise, as errors of this library. It sends nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from titan_state.errors import ConnectionFailedError, RequestTimeoutError, TransportError, shorten
+
+if TYPE_CHECKING:
+    from titan_state.client.credential import Credential
+
+NETWORK: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+"""What an exchange may raise; ValueError is what a URL or a header that cannot be read becomes in places."""
+
+_NEVER_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+"""Connection refused, no such host, no TLS, no connection in time: before the first byte of a request."""
+
+
+def translated(error: Exception, name: str, credential: Credential) -> TransportError:
+    """Return a fault as an error of this library, with its cause where that does not show the token.
+
+    Args:
+        error: One of `NETWORK`.
+        name: How the request is called in errors.
+        credential: What must not be shown.
+    """
+    kind = type(error).__name__
+    if isinstance(error, aiohttp.ClientResponseError):  # its text quotes the service, its repr has our headers
+        failure: TransportError = ConnectionFailedError(f"the answer is no HTTP ({kind})", request=name)
+        return failure
+    detail = shorten(credential.redact(f"{kind} {error}".strip()))
+    is_sent = not isinstance(error, _NEVER_SENT)
+    if isinstance(error, TimeoutError):
+        failure = RequestTimeoutError(f"no answer in time ({detail})", request=name, sent=is_sent)
+    elif is_sent:
+        failure = ConnectionFailedError(f"the connection broke ({detail})", request=name)
+    else:
+        failure = ConnectionFailedError(f"no connection ({detail})", request=name, sent=False)
+    if _is_harmless(error, credential):
+        failure.__cause__ = error
+    return failure
+
+
+def _is_harmless(error: BaseException, credential: Credential) -> bool:
+    """Return whether neither an error nor anything chained to it shows the token."""
+    chain: list[BaseException] = []
+    pending: list[BaseException | None] = [error]
+    while pending:
+        one = pending.pop()
+        if one is None or one in chain:
+            continue
+        if isinstance(one, aiohttp.ClientResponseError) and one.request_info is not None:
+            return False
+        if credential.is_in(f"{one!r} {one}"):
+            return False
+        chain.append(one)
+        pending += [one.__cause__, one.__context__]
+    return True

@@ -59,7 +59,7 @@ def segment(value: str) -> str:
         ConfigurationError: It is no text, empty, or one of the two that mean another path.
     """
     if not isinstance(value, str) or value in ("", ".", ".."):
-        raise ConfigurationError(f"{value!r} cannot be an id: it would name another path")
+        raise ConfigurationError(f"{shorten(repr(value))} cannot be an id: it would name another path")
     try:
         return quote(value, safe="")
     except UnicodeEncodeError:
@@ -80,9 +80,10 @@ def origin_shown(location: str) -> str:
     except ValueError:
         return "an address that cannot be read"
     if not host:
-        return "another path"
+        return "another path" if location else "no target"
     shown = f"[{host}]" if ":" in host else host
-    return shorten(f"{parts.scheme}://{shown}" + ("" if port is None else f":{port}"))
+    scheme = f"{parts.scheme}://" if parts.scheme else ""
+    return shorten(scheme + shown + ("" if port is None else f":{port}"))
 
 
 def _is_host(host: str) -> bool:

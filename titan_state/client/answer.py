@@ -24,14 +24,14 @@ class Answer:
         body: Its body, decompressed, with the token replaced wherever it was echoed.
         sent_at: When the request was sent, in seconds of the client's clock.
         received_at: When the answer was complete.
-        token: The token that was sent. It is shown nowhere.
+        issue: The number of the token's issue that was sent; see `Credential.renew`.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     sent_at: float
     received_at: float
-    token: str = attrs.field(repr=False)
+    issue: int
     body: bytes = attrs.field(default=b"", repr=False)
 
     @property
@@ -56,10 +56,11 @@ class Answer:
             now: The date, for an answer that has none. `X-RateLimit-Reset` is absolute, by the service's own clock.
         """
         reset = self.number("X-RateLimit-Reset")
-        if reset is not None:
-            return reset - (self.served_at or now).timestamp()
+        reset_s = None if reset is None else reset - (self.served_at or now).timestamp()
         retry_after = self.number("Retry-After")
-        return None if retry_after is None else float(retry_after)
+        if retry_after is not None and (reset_s is None or reset_s <= 0):
+            return float(retry_after)
+        return reset_s
 
     def number(self, header: str) -> int | None:
         """Return a header that is a number, None if it is not there or is none."""

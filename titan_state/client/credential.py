@@ -6,6 +6,7 @@ It has no repr that shows it. Whoever handles text from the service hands it thr
 from __future__ import annotations
 
 import asyncio
+import html
 import inspect
 import json
 from typing import TYPE_CHECKING, Final
@@ -34,18 +35,20 @@ class Credential:
         """Take a token.
 
         Args:
-            token: The token, or a function, `def` or `async def`, that returns a valid one.
+            token: The token, or a function, `def` or `async def`, that returns a valid one. It is called on the event
+                loop, so one that takes its time must be `async def`. What it raises is raised as it is.
             profile: How it is sent.
 
         Raises:
             ConfigurationError: It cannot be a token. The message does not show it.
         """
         self._source = token if callable(token) else None
-        self._token = None if callable(token) else _checked(token)
         self._profile = profile
+        self._token = ""
+        self._issue = 0
         self._forms: list[tuple[str, ...]] = []
-        if self._token is not None:
-            self._remember(self._token)
+        if not callable(token):
+            self._take(_checked(token, "pass it, or set TITAN_TOKEN"))
         self._renewing = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -58,37 +61,36 @@ class Credential:
 
     async def ready(self) -> None:
         """Return when there is a token; ask for the first one."""
-        if self._token is None:
-            await self.renew(None)
+        if not self._token:
+            await self.renew(0)
 
-    def headers(self) -> tuple[dict[str, str], str]:
-        """Return the headers that carry the token, and the token itself, to name it in `renew`."""
-        token = self._token
-        if token is None:  # pragma: no cover - `ready` comes first
-            raise LookupError("there is no token yet")
+    def headers(self) -> tuple[dict[str, str], int]:
+        """Return the headers that carry the token, and the number of its issue, which names it in `renew`.
+
+        Call `ready` first.
+        """
         if self._profile.auth_scheme == "x-api-key":
-            return {"X-API-Key": token}, token
-        return {"Authorization": f"Bearer {token}"}, token
+            return {"X-API-Key": self._token}, self._issue
+        return {"Authorization": f"Bearer {self._token}"}, self._issue
 
-    async def renew(self, refused: str | None) -> str:
-        """Ask for a token, once for all requests that were refused with the same one.
+    async def renew(self, issue: int) -> None:
+        """Ask for another token, once for all requests that were refused with the same issue.
 
         Args:
-            refused: The token that was refused, None to get the first one.
+            issue: The number of the issue that was refused, 0 to get the first one.
+
+        Raises:
+            ConfigurationError: What was returned cannot be a token. The message does not show it.
         """
         async with self._renewing:
-            if self._token is not None and self._token != refused:
-                return self._token
-            if self._source is None:  # pragma: no cover - only a renewable one is renewed
-                raise LookupError("the token cannot be renewed")
+            if self._source is None or self._issue != issue:
+                return
             answer = self._source()
-            token = _checked(await answer if inspect.isawaitable(answer) else answer)
-            self._remember(token)
-            self._token = token
-            return token
+            token = await answer if inspect.isawaitable(answer) else answer
+            self._take(_checked(token, "the function that was given for it returned none"))
 
     def redact(self, text: str) -> str:
-        """Return `text` with every token in it replaced, plain or escaped for JSON or a URL."""
+        """Return `text` with every token in it replaced, plain or escaped for JSON, HTML or a URL."""
         for forms in self._forms:
             for form in forms:
                 text = text.replace(form, REDACTED)
@@ -105,17 +107,19 @@ class Credential:
         """Return whether there is a token in `text`."""
         return any(form in text for forms in self._forms for form in forms)
 
-    def _remember(self, token: str) -> None:
+    def _take(self, token: str) -> None:
+        self._token = token
+        self._issue += 1
         if len(token) < SHORTEST_SECRET:
             return
         escaped = json.dumps(token)[1:-1]
-        forms = {token, escaped, escaped.replace("/", "\\/"), quote(token, safe=""), quote(token)}
+        forms = {token, escaped, escaped.replace("/", "\\/"), quote(token, safe=""), quote(token), html.escape(token)}
         self._forms = [*self._forms[1 - REMEMBERED :], tuple(sorted(forms, key=len, reverse=True))]
 
 
-def _checked(token: object) -> str:
+def _checked(token: object, hint: str) -> str:
     if not isinstance(token, str) or not token:
-        raise ConfigurationError("the token is missing: pass it, or set TITAN_TOKEN")
+        raise ConfigurationError(f"the token is missing: {hint}")
     if not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigurationError("the token has characters that no token has: spaces, line breaks or non-ASCII text")
     return token

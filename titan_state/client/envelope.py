@@ -100,7 +100,7 @@ def _unwrap(answer: Answer, name: str, credential: Credential, now: datetime) ->
     status = answer.status
     if 300 <= status < 400:
         target = origin_shown(credential.redact(answer.headers.get("Location", "")))
-        raise RedirectError(status, str(status), f"redirects are not followed, this one is to {target}", request=name)
+        raise RedirectError(status, str(status), f"redirects are not followed, this one names {target}", request=name)
     if answer.is_success and not answer.body.strip():
         return None
     try:

@@ -28,12 +28,11 @@ def translated(error: Exception, name: str, credential: Credential) -> Transport
     """
     kind = type(error).__name__
     if isinstance(error, aiohttp.ClientResponseError):  # its text quotes the service, its repr has our headers
-        failure: TransportError = ConnectionFailedError(f"the answer is no HTTP ({kind})", request=name)
-        return failure
+        return ConnectionFailedError(f"the answer is no HTTP ({kind})", request=name)
     detail = shorten(credential.redact(f"{kind} {error}".strip()))
     is_sent = not isinstance(error, _NEVER_SENT)
     if isinstance(error, TimeoutError):
-        failure = RequestTimeoutError(f"no answer in time ({detail})", request=name, sent=is_sent)
+        failure: TransportError = RequestTimeoutError(f"no answer in time ({detail})", request=name, sent=is_sent)
     elif is_sent:
         failure = ConnectionFailedError(f"the connection broke ({detail})", request=name)
     else:

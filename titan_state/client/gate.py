@@ -49,8 +49,7 @@ class Gate:
         Raises:
             ConnectionFailedError: The client is closed, or was while this waited.
         """
-        if self._is_closed:
-            raise _closed()
+        self._ensure_open()
         self._count += 1
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         waiter = (priority, self._count, future)
@@ -61,7 +60,7 @@ class Gate:
             if self._keeper is None or self._keeper.done():
                 self._keeper = asyncio.create_task(self._keep(), name="titan_state gate")
         try:
-            return await future
+            ticket = await future
         except asyncio.CancelledError:
             if not future.cancelled() and future.exception() is None:
                 # The slot was given in the same moment. It counts as spent: the budget takes nothing back.
@@ -70,6 +69,12 @@ class Gate:
                 self._waiting.remove(waiter)
             self.answered()
             raise
+        try:
+            self._ensure_open()  # again: closed in the same moment, a connection opened now would be left open
+        except ConnectionFailedError:
+            self._budget.answered(ticket, self._clock.time())
+            raise
+        return ticket
 
     def answered(self) -> None:
         """Look again: an answer is in, and may have freed a slot."""
@@ -86,6 +91,10 @@ class Gate:
         self._changed.set()
         if self._keeper is not None:
             await asyncio.wait((self._keeper,))
+
+    def _ensure_open(self) -> None:
+        if self._is_closed:
+            raise _closed()
 
     def _admit(self) -> None:
         """Let out whoever may go now."""

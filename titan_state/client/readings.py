@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from titan_state.client.shapes import id_of, shown
 from titan_state.core.execution import Execution
 from titan_state.errors import PayloadError
 
@@ -55,12 +56,13 @@ class Task:
         Raises:
             PayloadError: It is no task.
         """
-        if not isinstance(payload, Mapping) or not isinstance(payload.get("id"), str) or not payload["id"]:
-            raise PayloadError("a task must be a JSON object with an id that is text", body=repr(payload)[:400])
+        task_id = id_of(payload.get("id")) if isinstance(payload, Mapping) else None
+        if task_id is None:
+            raise PayloadError("a task must be a JSON object with an id that is text", body=shown(payload))
         rest = {key: value for key, value in payload.items() if key not in ("id", "status", "name")}
         status, name = payload.get("status"), payload.get("name")
         return cls(
-            id=payload["id"],
+            id=task_id,
             status=status if isinstance(status, str) else None,
             name=name if isinstance(name, str) else None,
             extra=MappingProxyType(rest),

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from titan_state.client.address import origin_of, segment, url_of
-from titan_state.client.answer import Answer
 from titan_state.client.credential import Credential
 from titan_state.client.envelope import unwrap
 from titan_state.client.profile import ServiceProfile
 from titan_state.client.readings import Page, Reading, Task, TaskPage
+from titan_state.client.shapes import each, items_of, run_id_of
 from titan_state.client.transport import Transport
 from titan_state.clock import Clock, SystemClock
 from titan_state.core.budget import Priority, RequestBudget
@@ -25,15 +27,17 @@ from titan_state.core.lifecycle import Action
 from titan_state.errors import ConfigurationError, PayloadError, UnauthorizedError, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
+    from titan_state.client.answer import Answer
     from titan_state.client.statistics import Statistics
 
 __all__ = ["Page", "Reading", "Task", "TaskPage", "TaskService"]
 
 T = TypeVar("T")
+P = TypeVar("P", Page, TaskPage)
 
-MAX_BODY = 8 * 1024 * 1024
+MAX_BODY: Final = 8 * 1024 * 1024
 """The largest answer that is read, in bytes after decompression; a page of 100 executions is some 50 kB."""
 
 
@@ -64,7 +68,8 @@ class TaskService:
         Args:
             url: The origin, without the `/api/v1` prefix. Plain http is for loopback only.
             token: The token, or a function, `def` or `async def`, that returns a valid one and is asked again, once,
-                when the service refuses it (401).
+                when the service refuses it (401). It is called on the event loop: one that takes its time must be
+                `async def`. What it raises is raised as it is.
             profile: What the documentation leaves open.
             budget: How many requests may be sent, 120 a minute by default.
             clock: The time.
@@ -74,8 +79,13 @@ class TaskService:
             rng: Jitter comes from it.
 
         Raises:
-            ConfigurationError: The URL or the token cannot work.
+            ConfigurationError: An argument cannot work.
         """
+        for name, value in (("total_timeout_s", total_timeout_s), ("connect_timeout_s", connect_timeout_s)):
+            if not isinstance(value, int | float) or not isfinite(value) or value <= 0:
+                raise ConfigurationError(f"{name} must be a number of seconds above 0, not {shorten(repr(value))}")
+        if not isinstance(max_body, int) or max_body < 1:
+            raise ConfigurationError(f"max_body must be a number of bytes above 0, not {shorten(repr(max_body))}")
         self.profile = profile or ServiceProfile()
         self.origin = origin_of(url, self.profile.api_prefix)
         self.budget = budget or RequestBudget()
@@ -101,7 +111,7 @@ class TaskService:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; requests that wait, or are on their way, fail."""
         await self._transport.close()
 
     @property
@@ -118,11 +128,7 @@ class TaskService:
             NotFoundError: There is no such execution.
             ServiceError: The request did not succeed.
         """
-        path = f"/executions/{segment(execution_id)}"
-        answer, data = await self._request("GET", path, priority=priority)
-        execution = _decoded(Execution.from_payload, data, "GET " + path)
-        self.statistics.dropped.update(execution.dropped)
-        return _reading(answer, execution)
+        return await self._request("GET", f"/executions/{segment(execution_id)}", self._execution, priority=priority)
 
     async def list(
         self,
@@ -145,13 +151,8 @@ class TaskService:
         """
         path = "/executions" if task_id is None else f"/tasks/{segment(task_id)}/executions"
         limit = self.profile.page_limit if limit is None else limit
-        answer, data = await self._request("GET", path, {"limit": limit, "offset": offset}, priority=priority)
-        items, total = self._items(data, "GET " + path)
-        good, rejected = self._each(Execution.from_payload, items)
-        for execution in good:
-            if execution.dropped:
-                self.statistics.dropped.update(execution.dropped)
-        return _reading(answer, Page(good, offset, limit, total, len(items), rejected))
+        decode = partial(self._page, Page, self._execution, limit, offset)
+        return await self._request("GET", path, decode, {"limit": limit, "offset": offset}, priority=priority)
 
     async def pause(self, execution_id: str) -> Reading[Execution | None]:
         """Ask for a pause; see `act`."""
@@ -176,12 +177,7 @@ class TaskService:
             ServiceError: The request did not succeed; whether it was carried out may be unknown.
         """
         path = f"/executions/{segment(execution_id)}/{Action(action).value}"
-        answer, data = await self._request("POST", path, priority=Priority.CONTROL)
-        try:
-            execution = Execution.from_payload(data)
-        except PayloadError:  # what control answers is not documented: a success is enough
-            execution = None
-        return _reading(answer, execution)
+        return await self._request("POST", path, self._execution_if_any, priority=Priority.CONTROL)
 
     # Tasks.
 
@@ -202,14 +198,8 @@ class TaskService:
         """
         path = f"/tasks/{segment(task_id)}/run"
         body = None if secret_payload is None else _encoded({"secret_payload": secret_payload}, "secret_payload")
-        answer, data = await self._request("POST", path, body=body, priority=Priority.CONTROL)
-        nested = data.get("execution") if isinstance(data, Mapping) else None
-        for holder in (nested, data):
-            values = [holder.get(key) for key in self.profile.run_id_keys] if isinstance(holder, Mapping) else []
-            for value in values:
-                if isinstance(value, str) and value:
-                    return _reading(answer, value)
-        raise PayloadError("the run was accepted, but no id is in the answer", body=_text(data), request="POST " + path)
+        decode = partial(run_id_of, profile=self.profile, task_id=task_id)
+        return await self._request("POST", path, decode, body=body, priority=Priority.CONTROL)
 
     async def create_task(self, definition: Mapping[str, Any]) -> Reading[Task]:
         """Create a task.
@@ -222,8 +212,7 @@ class TaskService:
             ServiceError: The request did not succeed; whether it was carried out may be unknown.
         """
         body = _encoded(definition, "the definition")
-        answer, data = await self._request("POST", "/tasks", body=body, priority=Priority.CONTROL)
-        return _reading(answer, _decoded(Task.from_payload, data, "POST /tasks"))
+        return await self._request("POST", "/tasks", Task.from_payload, body=body, priority=Priority.CONTROL)
 
     async def get_task(self, task_id: str) -> Reading[Task]:
         """Read one task.
@@ -233,8 +222,7 @@ class TaskService:
             ServiceError: The request did not succeed.
         """
         path = f"/tasks/{segment(task_id)}"
-        answer, data = await self._request("GET", path, priority=Priority.CONTROL)
-        return _reading(answer, _decoded(Task.from_payload, data, "GET " + path))
+        return await self._request("GET", path, Task.from_payload, priority=Priority.CONTROL)
 
     async def list_tasks(self, *, limit: int | None = None, offset: int = 0) -> Reading[TaskPage]:
         """Read one page of tasks.
@@ -247,11 +235,9 @@ class TaskService:
             ServiceError: The request did not succeed.
         """
         limit = self.profile.page_limit if limit is None else limit
+        decode = partial(self._page, TaskPage, Task.from_payload, limit, offset)
         query = {"limit": limit, "offset": offset}
-        answer, data = await self._request("GET", "/tasks", query, priority=Priority.CONTROL)
-        items, total = self._items(data, "GET /tasks")
-        good, rejected = self._each(Task.from_payload, items)
-        return _reading(answer, TaskPage(good, offset, limit, total, len(items), rejected))
+        return await self._request("GET", "/tasks", decode, query, priority=Priority.CONTROL)
 
     # How a request is made.
 
@@ -259,59 +245,53 @@ class TaskService:
         self,
         method: str,
         path: str,
+        decode: Callable[[Any], T],
         query: Mapping[str, int] | None = None,
         *,
         body: bytes | None = None,
         priority: Priority,
-    ) -> tuple[Answer, Any]:
-        """Send a request, with another token once if the first is refused, and return the answer and its data."""
+    ) -> Reading[T]:
+        """Send a request, with another token once if the first is refused, and decode its answer."""
         url = url_of(self.origin, self.profile.api_prefix + path, query or {})
         name = f"{method} {shorten(path)}"
         answer = await self._transport.exchange(method, url, name, priority, body)
         try:
-            return answer, unwrap(answer, name, self._credential, self._clock.now())
+            return self._reading(answer, name, decode)
         except UnauthorizedError:
             if not self._credential.is_renewable:
                 raise
-        await self._credential.renew(answer.token)
+        await self._credential.renew(answer.issue)
         answer = await self._transport.exchange(method, url, name, priority, body)
-        return answer, unwrap(answer, name, self._credential, self._clock.now())
+        return self._reading(answer, name, decode)
 
-    def _items(self, data: Any, name: str) -> tuple[Sequence[Any], int | None]:
-        """Return the items of a list and their number in all, wherever this service puts them."""
-        if isinstance(data, list):
-            return data, None
-        if isinstance(data, Mapping):
-            for key in self.profile.item_keys:
-                items = data.get(key)
-                if isinstance(items, list):
-                    totals = (data.get(total) for total in self.profile.total_keys)
-                    total = next((n for n in totals if isinstance(n, int) and not isinstance(n, bool) and n >= 0), None)
-                    return items, total
-        raise PayloadError("no list is in the answer", body=_text(data), request=name)
+    def _reading(self, answer: Answer, name: str, decode: Callable[[Any], T]) -> Reading[T]:
+        data = unwrap(answer, name, self._credential, self._clock.now())
+        try:
+            value = decode(data)
+        except PayloadError as error:
+            failure = PayloadError(str(error), request=name)
+            failure.body, failure.sent_at, failure.received_at = error.body, answer.sent_at, answer.received_at
+            raise failure from None
+        return Reading(value, answer.sent_at, answer.received_at, answer.served_at)
 
-    def _each(self, decode: Callable[[Any], T], items: Sequence[Any]) -> tuple[tuple[T, ...], tuple[PayloadError, ...]]:
-        """Decode items one by one: one that is broken does not spoil the page."""
-        good: list[T] = []
-        rejected: list[PayloadError] = []
-        for item in items:
-            try:
-                good.append(decode(item))
-            except PayloadError as error:
-                rejected.append(error)
+    def _execution(self, data: Any) -> Execution:
+        execution = Execution.from_payload(data)
+        if execution.dropped:
+            self.statistics.dropped.update(execution.dropped)
+        return execution
+
+    def _execution_if_any(self, data: Any) -> Execution | None:
+        """Decode what control answers: it is not documented, so that a success is enough."""
+        try:
+            return self._execution(data)
+        except PayloadError:
+            return None
+
+    def _page(self, kind: Callable[..., P], decode: Callable[[Any], Any], limit: int, offset: int, data: Any) -> P:
+        items, total = items_of(data, self.profile)
+        good, rejected = each(decode, items)
         self.statistics.rejected += len(rejected)
-        return tuple(good), tuple(rejected)
-
-
-def _reading(answer: Answer, value: T) -> Reading[T]:
-    return Reading(value, answer.sent_at, answer.received_at, answer.served_at)
-
-
-def _decoded(decode: Callable[[Any], T], data: Any, name: str) -> T:
-    try:
-        return decode(data)
-    except PayloadError as error:
-        raise PayloadError(str(error), request=shorten(name)) from None
+        return kind(good, offset, limit, total, len(items), rejected)
 
 
 def _encoded(value: Any, what: str) -> bytes:
@@ -320,10 +300,3 @@ def _encoded(value: Any, what: str) -> bytes:
         return json.dumps(dict(value), allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{what} cannot be written as JSON ({type(error).__name__})") from None
-
-
-def _text(data: Any) -> str:
-    try:
-        return repr(data)[:400]
-    except (RecursionError, ValueError):
-        return f"<{type(data).__name__}>"

@@ -78,7 +78,7 @@ class Transport:
         """
         await self._credential.ready()
         ticket = await self._gate.enter(priority)
-        headers, token = self._credential.headers()  # only now: it may have been renewed meanwhile
+        headers, issue = self._credential.headers()  # only now: it may have been renewed meanwhile
         if body is not None:
             headers["Content-Type"] = "application/json"
         sent_at = self._clock.time()
@@ -88,7 +88,7 @@ class Transport:
         try:
             async with self._open().request(method, url, headers=headers, data=body, allow_redirects=False) as response:
                 # As soon as the head is there: a 429 counts, also if its body never ends.
-                answer = Answer(response.status, response.headers, sent_at, self._clock.time(), token)
+                answer = Answer(response.status, response.headers, sent_at, self._clock.time(), issue)
                 read = await self._read(response)
                 if read is None:
                     text = f"the answer is larger than {self._max_body} bytes"

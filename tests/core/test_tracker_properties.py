@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import pairwise
 
+from account import FORCING, Account
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from world import LIFECYCLE, NAME, Look, Order, Reader, Step
 
-from titan_state import Action, AnomalyCleared, AnomalyDetected, AnomalyKind, Execution, Status, Thresholds, Tracker
-from titan_state.core.anomalies import RULES
+from titan_state import Action, AnomalyDetected, AnomalyKind, Execution, Status, Thresholds, Tracker
 from titan_state.core.events import Event, Transitioned
 from titan_state.core.retention import Baseline
 
-MOVES = {(move.name, move.source, move.dest) for move in LIFECYCLE.moves}
-
 ODD = ("weird", "odd")
-FORCING = (AnomalyKind.ILLEGAL_MOVE, AnomalyKind.LEFT_TERMINAL)
 THRESHOLDS = Thresholds(stuck_queued_s=None, blind_s=None, retention_s=1e6)
 
 short = st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0])
@@ -62,50 +58,6 @@ def lawful_run(script: list[Step | Order], reads: list[Look]) -> Reader:
     return reader
 
 
-class Account:
-    """Holds every event against what came before it."""
-
-    def __init__(self) -> None:
-        self.seq = 0
-        self.status: str | None = None
-        self.open: set[AnomalyKind] = set()
-
-    def take(self, events: list[Event], *, new_life: bool = False) -> None:
-        for before, event in pairwise([None, *events]):
-            assert event is not None
-            self.seq += 1
-            assert event.seq == self.seq
-            assert event.id == f"{NAME}:{self.seq}"
-            if isinstance(event, AnomalyDetected):
-                assert event.kind not in self.open
-                assert (event.severity, event.check_first) == (
-                    RULES[event.kind].severity,
-                    RULES[event.kind].check_first,
-                )
-                if RULES[event.kind].ends:
-                    self.open.add(event.kind)
-            elif isinstance(event, AnomalyCleared):
-                self.open.remove(event.kind)
-            elif isinstance(event, Transitioned):
-                self._moved(event, before, new_life=new_life)
-
-    def _moved(self, event: Transitioned, before: Event | None, *, new_life: bool) -> None:
-        if event.source is None:
-            assert new_life or self.status is None
-            assert event.move is None
-            assert not event.forced
-        else:
-            assert event.source == self.status
-            if event.forced:
-                assert LIFECYCLE.path(event.source, event.dest) is None
-                assert isinstance(before, AnomalyDetected)
-                assert before.kind in FORCING
-            else:
-                assert (event.move, event.source, event.dest) in MOVES
-        assert event.after is None or event.after <= event.before
-        self.status = event.dest
-
-
 class AnyAnswers(RuleBasedStateMachine):
     """Answers and actions without any sense: the account of events must stay in order."""
 
@@ -114,7 +66,7 @@ class AnyAnswers(RuleBasedStateMachine):
         self.tracker = Tracker(
             thresholds=Thresholds(retention_s=retention_s, replica_lag_s=lag_s, stuck_running_s=30.0)
         )
-        self.account = Account()
+        self.account = Account(NAME)
         self.now = 0.0
 
     def _take(self, events: list[Event], *, known: str | None, finished: bool) -> None:
@@ -201,6 +153,24 @@ TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_ste
     ],
     [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.3)],
 )
+@example(  # a resume is accepted after the pause that follows it: that one still supersedes it when it is old itself
+    [
+        Step(2.0, "running"),
+        Order(0.1, Action.PAUSE, 0.0, 0.0, "accepted"),
+        Order(0.1, Action.RESUME, 25.0, 2.0, "accepted"),
+        Order(0.1, Action.PAUSE, 0.0, 0.0, "accepted"),
+    ],
+    [Look(0.1, 0.0, 0.0)],
+)
+@example(  # the refusal of the first resume arrives when the second one was accepted already
+    [
+        Step(2.0, "running"),
+        Order(0.1, Action.RESUME, None, 0.5, "refused"),
+        Order(0.1, Action.PAUSE, 0.0, 0.0, "accepted"),
+        Order(0.1, Action.RESUME, 1.0, 0.0, "accepted"),
+    ],
+    [Look(0.1, 0.0, 0.0)],
+)
 @settings(deadline=None, max_examples=400)
 @given(lawful, looks)
 def test_a_lawful_world_raises_no_false_alarm(script: list[Step | Order], reads: list[Look]):
@@ -208,7 +178,7 @@ def test_a_lawful_world_raises_no_false_alarm(script: list[Step | Order], reads:
     reader = lawful_run(script, reads)
     allowed = {AnomalyKind.ACTION_NOT_APPLIED} if reader.truth.idle else set()
     assert set(anomalies(reader.events)) <= allowed
-    Account().take(reader.events)
+    Account(NAME).take(reader.events)
 
 
 @settings(deadline=None, max_examples=400)
@@ -231,7 +201,7 @@ def test_a_lawless_world_is_known_in_the_end(script: list[Step | Order], reads: 
     """Illegal changes, others' actions, unknown statuses, deletions: the account is in order and ends in the truth."""
     reader = Reader(Tracker(thresholds=THRESHOLDS), script, reads, law=False)
     reader.run()
-    Account().take(reader.events)
+    Account(NAME).take(reader.events)
     last = reader.truth.changes[-1][1]
     opened = reader.tracker.open_anomalies(NAME)
     if last is None:

@@ -168,7 +168,11 @@ class Reader:
             if isinstance(item, Order):
                 self._at(now, lambda at, item=item: self.tracker.action_sent(NAME, item.action, at=at))
                 answer = getattr(self.tracker, f"action_{item.answer}")
-                self._at(now + item.answer_s, lambda at, item=item, answer=answer: answer(NAME, item.action, at=at))
+                which = {} if item.answer == "unknown" else {"sent_at": now}
+                self._at(
+                    now + item.answer_s,
+                    lambda at, item=item, answer=answer, which=which: answer(NAME, item.action, at=at, **which),
+                )
 
     def _plan_read(self, sent_at: float, look: Look, *, confirms: bool = False) -> None:
         received_at = sent_at + look.takes_s

@@ -22,11 +22,22 @@ FLIPS: Final = frozenset({Action.PAUSE, Action.RESUME})
 """The actions whose moves are unexpected when nobody of ours asked for them."""
 
 
-def latest(rare: Rare | None, action: Action) -> Intent | None:
-    """Return the last intent sent, which an answer of the service is about; None if its move was seen already."""
+def answered(rare: Rare | None, action: Action, sent_at: float | None) -> Intent | None:
+    """Return the intent that an answer of the service is about; None if it explains nothing any more.
+
+    Args:
+        rare: Where the intents are.
+        action: The action.
+        sent_at: When it was sent; None for the latest one of that name, of those without an answer if there are any.
+    """
     if rare is None:
         return None
-    return next((intent for intent in reversed(rare.intents) if intent.action is action), None)
+    named = [
+        intent
+        for intent in (*(rare.flip.intents if rare.flip is not None else ()), *rare.intents)
+        if intent.action is action and sent_at in (None, intent.sent_at)
+    ]
+    return max(named, key=lambda intent: (intent.accepted_at is None, intent.sent_at), default=None)
 
 
 def explaining(rare: Rare | None, action: Action) -> Intent | None:
@@ -64,23 +75,18 @@ def settle(lifecycle: Lifecycle, rare: Rare, record: Record, sent_at: float) -> 
 
     One that was followed by another, was never accepted, or leads to where the execution is anyway, is forgotten after
     `MEMORY_S`, not before: actions may take effect late, and one after the other. The last accepted one explains its
-    move however late that comes.
+    move however late that comes. None is forgotten before those sent earlier are: it is what supersedes them.
     """
-    intents = rare.intents
-    rare.intents = [
-        intent
-        for intent in intents
-        if sent_at < (intent.sent_at if intent.accepted_at is None else intent.accepted_at) + MEMORY_S
-        or (intent is intents[-1] and is_without_effect(lifecycle, record, intent))
-    ]
+    while rare.intents:
+        oldest = rare.intents[0]
+        fresh = sent_at < (oldest.sent_at if oldest.accepted_at is None else oldest.accepted_at) + MEMORY_S
+        if fresh or (len(rare.intents) == 1 and is_without_effect(lifecycle, record, oldest)):
+            return
+        del rare.intents[0]
 
 
-def withdraw(rare: Rare | None, action: Action) -> None:
-    """Forget the latest action of that name, because it was refused: it explains nothing any more."""
-    if rare is None:
-        return
+def withdraw(rare: Rare, intent: Intent) -> None:
+    """Forget an intent, because it was refused: it explains nothing any more."""
     for intents in (rare.intents, rare.flip.intents if rare.flip is not None else []):
-        for position in reversed(range(len(intents))):
-            if intents[position].action is action:
-                del intents[position]
-                return
+        if intent in intents:
+            intents.remove(intent)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from titan_state.core.anomalies import AnomalyKind, Thresholds
 from titan_state.core.chronicle import UNIX_EPOCH
 from titan_state.core.events import ActionAccepted, ActionSent, ActionUnknown, Event
-from titan_state.core.intents import latest, withdraw
+from titan_state.core.intents import answered, withdraw
 from titan_state.core.judge import Judge
 from titan_state.core.knowledge import Knowledge
 from titan_state.core.lifecycle import Action, Lifecycle
@@ -161,19 +161,47 @@ class Tracker(Knowledge):
         self._chronicle.acted(ActionSent, record, Action(action), at)
         return self._done(record, at)
 
-    def action_accepted(self, execution_id: str, action: Action | str, *, at: float) -> list[Event]:
-        """Take down that the service accepted the action; its effect is expected within `Thresholds.action_s`."""
+    def action_accepted(
+        self, execution_id: str, action: Action | str, *, at: float, sent_at: float | None = None
+    ) -> list[Event]:
+        """Take down that the service accepted the action; its effect is expected within `Thresholds.action_s`.
+
+        Args:
+            execution_id: The execution.
+            action: The action.
+            at: The time, in seconds.
+            sent_at: The `at` of its `action_sent`, to tell apart actions of the same name that overlap; by default it
+                is the latest one without an answer.
+
+        Returns:
+            The events.
+        """
         record = self._known(execution_id)
-        intent = latest(record.rare, Action(action))
+        intent = answered(record.rare, Action(action), sent_at)
         if intent is not None:
             intent.accepted_at = at
         self._chronicle.acted(ActionAccepted, record, Action(action), at)
         return self._done(record, at)
 
-    def action_refused(self, execution_id: str, action: Action | str, *, at: float, code: str = "") -> list[Event]:
-        """Take down that the service refused the action: it explains nothing any more."""
+    def action_refused(
+        self, execution_id: str, action: Action | str, *, at: float, code: str = "", sent_at: float | None = None
+    ) -> list[Event]:
+        """Take down that the service refused the action: it explains nothing any more.
+
+        Args:
+            execution_id: The execution.
+            action: The action.
+            at: The time, in seconds.
+            code: The service's error code.
+            sent_at: Which one it was, as for `action_accepted`.
+
+        Returns:
+            The events.
+        """
         record = self._known(execution_id)
-        withdraw(record.rare, Action(action))
+        intent = answered(record.rare, Action(action), sent_at)
+        if record.rare is not None and intent is not None:
+            withdraw(record.rare, intent)
         self._chronicle.refused(record, Action(action), at, shorten(code))
         return self._done(record, at)
 

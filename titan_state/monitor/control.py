@@ -62,6 +62,7 @@ class Control:
         *,
         commit: Callable[[list[Event]], None],
         take: Callable[[Execution, float, float], None],
+        miss: Callable[[str, NotFoundError], None],
     ) -> None:
         """Make a control.
 
@@ -71,12 +72,14 @@ class Control:
             clock: The time.
             commit: Takes the events.
             take: Takes in an execution that was read, with the times of sending and receiving.
+            miss: Takes in that an execution answered 404.
         """
         self._service = service
         self._tracker = tracker
         self._clock = clock
         self._commit = commit
         self._take = take
+        self._miss = miss
 
     async def verdict(self, execution_id: str, action: Action) -> Verdict:
         """Return whether an action is legal, of a status not older than `STATUS_AGE_S`.
@@ -111,13 +114,14 @@ class Control:
         verdict = await self.verdict(execution_id, action)
         if not verdict and not force:
             raise IllegalActionError(execution_id, action, verdict)
-        self._commit(self._tracker.action_sent(execution_id, action, at=self._clock.time()))
+        sent_at = self._clock.time()
+        self._commit(self._tracker.action_sent(execution_id, action, at=sent_at))
         try:
             reading = await self._unless_throttled(lambda: self._service.act(execution_id, action))
         except ServiceError as error:
-            await self._failed(execution_id, action, verdict, error)
+            await self._failed(execution_id, action, verdict, sent_at, error)
         else:
-            self._commit(self._tracker.action_accepted(execution_id, action, at=self._clock.time()))
+            self._accepted(execution_id, action, sent_at)
             if reading.value is not None and reading.value.id == execution_id:
                 self._take(reading.value, reading.sent_at, reading.received_at)
         return self._known(execution_id)
@@ -148,12 +152,17 @@ class Control:
             return await self._find_new(task_id, before, error)
         return reading.value
 
-    async def _failed(self, execution_id: str, action: Action, verdict: Verdict, error: ServiceError) -> None:
+    def _accepted(self, execution_id: str, action: Action, sent_at: float) -> None:
+        self._commit(self._tracker.action_accepted(execution_id, action, at=self._clock.time(), sent_at=sent_at))
+
+    async def _failed(
+        self, execution_id: str, action: Action, verdict: Verdict, sent_at: float, error: ServiceError
+    ) -> None:
         """Take in that an action had no good answer; return if reading shows that it took effect all the same."""
         now = self._clock.time()
         if not _is_ambiguous(error):
             code = error.code if isinstance(error, ResponseError) else "NOT_SENT"
-            self._commit(self._tracker.action_refused(execution_id, action, at=now, code=code))
+            self._commit(self._tracker.action_refused(execution_id, action, at=now, code=code, sent_at=sent_at))
             if not isinstance(error, ResponseError):
                 raise error
             status = await self._status_now(execution_id)
@@ -164,7 +173,7 @@ class Control:
         for look in range(LOOKS):
             status = await self._status_now(execution_id)
             if status is not None and verdict.leads_to == status:
-                self._commit(self._tracker.action_accepted(execution_id, action, at=self._clock.time()))
+                self._accepted(execution_id, action, sent_at)
                 return
             if look < LOOKS - 1:
                 await self._clock.sleep(pause_s)
@@ -184,8 +193,7 @@ class Control:
         try:
             reading = await self._service.get(execution_id, priority=Priority.CONTROL)
         except NotFoundError as error:
-            if error.sent_at is not None and error.received_at is not None:
-                self._commit(self._tracker.absent(execution_id, sent_at=error.sent_at, received_at=error.received_at))
+            self._miss(execution_id, error)
             raise
         if reading.value.id != execution_id:
             raise PayloadError("the answer is about another execution", body=reading.value.id)

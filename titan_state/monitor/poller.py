@@ -68,6 +68,7 @@ class Poller:
         clock: Clock,
         *,
         commit: Callable[[list[Event]], None],
+        absent: Callable[[str], None],
         room: Callable[[], Awaitable[None]],
         rng: random.Random,
     ) -> None:
@@ -80,6 +81,7 @@ class Poller:
             watches: What is watched.
             clock: The time.
             commit: Takes the events.
+            absent: Told of every execution that answers 404, once the tracker knows.
             room: Returns when there is room for further events.
             rng: Jitter comes from it.
         """
@@ -89,6 +91,7 @@ class Poller:
         self._watches = watches
         self._clock = clock
         self._commit = commit
+        self._absent = absent
         self._room = room
         self._rng = rng
         self._wake = asyncio.Event()
@@ -191,11 +194,8 @@ class Poller:
         try:
             reading = await self._service.get(execution_id, priority=priority)
         except NotFoundError as error:
-            now = self._clock.time()
-            sent_at = now if error.sent_at is None else error.sent_at
-            received_at = now if error.received_at is None else error.received_at
-            self._commit(self._tracker.absent(execution_id, sent_at=sent_at, received_at=received_at))
-            self._planner.read(execution_id, now)
+            self.miss(execution_id, error)
+            self._planner.read(execution_id, self._clock.time())
             return
         if reading.value.id != execution_id:
             raise PayloadError(
@@ -212,6 +212,14 @@ class Poller:
         baseline = self._watches.baseline(execution)
         events = self._tracker.observe(execution, sent_at=sent_at, received_at=received_at, baseline=baseline)
         self._commit(events)
+
+    def miss(self, execution_id: str, error: NotFoundError) -> None:
+        """Hand to the tracker that an execution answered 404."""
+        now = self._clock.time()
+        sent_at = now if error.sent_at is None else error.sent_at
+        received_at = now if error.received_at is None else error.received_at
+        self._commit(self._tracker.absent(execution_id, sent_at=sent_at, received_at=received_at))
+        self._absent(execution_id)
 
     async def _read_page(self, target: ListPage, priority: Priority) -> None:
         task_id, number = target

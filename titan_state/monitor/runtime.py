@@ -104,10 +104,18 @@ class Runtime(Registry):
             self._watches,
             self._clock,
             commit=self._commit,
+            absent=self._waits.absent,
             room=self._until_room,
             rng=self._rng,
         )
-        self._control = Control(self.service, self._tracker, self._clock, commit=self._commit, take=self._poller.take)
+        self._control = Control(
+            self.service,
+            self._tracker,
+            self._clock,
+            commit=self._commit,
+            take=self._poller.take,
+            miss=self._poller.miss,
+        )
         self._waiting = Waiting(self.service, self._tracker, self._waits, self._clock, take=self._poller.take)
         self._drain_s = drain_s
         self._runner: asyncio.Task[None] | None = None

@@ -72,11 +72,11 @@ class Waits:
 
     def __init__(self, terminal: frozenset[str]) -> None:
         self._terminal = terminal
-        self._futures: dict[str, list[tuple[bool, asyncio.Future[Event]]]] = {}
+        self._futures: dict[str, list[tuple[bool, asyncio.Future[None]]]] = {}
         self._end: TitanStateError | None = None
 
-    async def next(self, execution_id: str, *, end: bool) -> Event:
-        """Return the next event that shows an execution, or its end, or that it does not exist.
+    async def changed(self, execution_id: str, *, end: bool) -> None:
+        """Return when an event shows an execution, or its end, or when a read says that it does not exist.
 
         Args:
             execution_id: The execution.
@@ -84,11 +84,11 @@ class Waits:
         """
         if self._end is not None:
             raise self._end
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (end, future)
         self._futures.setdefault(execution_id, []).append(entry)
         try:
-            return await future
+            await future
         finally:
             entries = self._futures[execution_id]
             entries.remove(entry)
@@ -100,7 +100,13 @@ class Waits:
         for event in events:
             for end, future in self._futures.get(event.execution_id, ()):
                 if not future.done() and self._concerns(event, end=end):
-                    future.set_result(event)
+                    future.set_result(None)
+
+    def absent(self, execution_id: str) -> None:
+        """Wake who waits for an execution that answers 404: many of those at once are one event, of the monitor."""
+        for _, future in self._futures.get(execution_id, ()):
+            if not future.done():
+                future.set_result(None)
 
     def fail(self, error: TitanStateError) -> None:
         """Wake everybody with an error, also those who are still to come."""

@@ -88,14 +88,14 @@ class Waiting:
         while (execution := self._tracker.snapshot(execution_id)) is None:
             if self._tracker.is_missing(execution_id):
                 raise self._not_found(execution_id)
-            await self._waits.next(execution_id, end=False)
+            await self._waits.changed(execution_id, end=False)
         return execution
 
     async def _end(self, execution_id: str) -> Execution:
         while not self._tracker.is_finished(execution_id):
             if self._tracker.is_missing(execution_id) or self._tracker.has_vanished(execution_id):
                 raise self._not_found(execution_id)
-            await self._waits.next(execution_id, end=True)
+            await self._waits.changed(execution_id, end=True)
         execution = self._tracker.snapshot(execution_id)
         if execution is not None:
             return execution

@@ -50,7 +50,7 @@ def environment():
     """Return the environment of a user who has set, or not set, the two variables."""
 
     def of(service=None):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TITAN_", "COVERAGE_"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TITAN_")}
         return kept if service is None else kept | {"TITAN_API_URL": service.url, "TITAN_TOKEN": TOKEN}
 
     return of

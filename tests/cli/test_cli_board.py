@@ -11,8 +11,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from titan_state.cli.board import Board
+from titan_state.client.statistics import Statistics
 from titan_state.core.anomalies import AnomalyKind, Severity
-from titan_state.core.events import AnomalyDetected, Transitioned
+from titan_state.core.events import AnomalyCleared, AnomalyDetected, Transitioned
 from titan_state.core.execution import Execution
 
 NOW = datetime.now(UTC)
@@ -26,7 +27,7 @@ class KnownMonitor:
         self.known = tuple(executions)
         self.open = anomalies or {}
         self.remaining = 97
-        self.service = SimpleNamespace(budget=SimpleNamespace(limit=120))
+        self.service = SimpleNamespace(budget=SimpleNamespace(limit=120), statistics=Statistics())
 
     def executions(self):
         return self.known
@@ -170,3 +171,70 @@ def test_recent_events_stay_below_the_table():
     _, lines = render(board)
     assert "e19  queued -> running" in lines[-1]
     assert sum("queued -> running" in line for line in lines) == 8
+
+
+def test_what_is_gone_is_not_shown_as_running():
+    """A vanished execution has no status any more: neither its row nor the sums say that it runs."""
+    gone, other = Execution(id="gone", status="running", progress=90.0), Execution(id="other", status="running")
+    board = Board(KnownMonitor([gone, other], {"gone": (AnomalyKind.VANISHED,)}))
+    board.take(entered(gone))
+    _, lines = render(board)
+    row = next(line for line in lines if line.startswith("gone "))
+    assert "running" not in row
+    assert "1m0" not in row
+    assert "%" not in row
+    assert "vanished" in row
+    assert any("1 running, 1 vanished" in line for line in lines)
+
+
+def test_a_narrow_terminal_shows_anomalies_rather_than_tasks():
+    """At 60 columns what is wrong can still be read."""
+    one = Execution(id="3f2504e0-4f89-41d3-9a0c-0305e82c3301", status="running", task_id="6ba7b810", progress=1.0)
+    _, lines = render(Board(KnownMonitor([one], {one.id: (AnomalyKind.UNKNOWN_STATUS,)})), width=60)
+    row = next(line for line in lines if line.startswith("3f2504e0"))
+    assert "unknown_status" in row
+    assert "6ba7b810" not in row
+
+
+def test_what_has_no_room_ends_in_an_ellipsis():
+    """A sum that is cut says that it is, and how to leave is in sight all the same."""
+    executions = [Execution(id=f"e{n:03}", status=STATUSES[n % 7]) for n in range(700)]
+    _, lines = render(Board(KnownMonitor(executions), footer="Ctrl-C ends"), width=60)
+    assert next(line for line in lines if line.startswith("… and")).rstrip().endswith("…")
+    assert any("requests left · Ctrl-C ends" in line for line in lines)
+
+
+def test_a_service_that_does_not_answer_is_said_so():
+    """A table that nothing renews must not look alive."""
+    monitor = KnownMonitor([Execution(id="e", status="running")])
+    now = [0.0]
+    board = Board(monitor, now=lambda: now[0])
+    monitor.service.statistics.requests += 1
+    monitor.service.statistics.answers["2xx"] += 1
+    assert not any("no answer" in line for line in render(board)[1])
+    monitor.service.statistics.requests += 1
+    now[0] += 42
+    assert any("no answer for 42s" in line for line in render(board)[1])
+
+
+def test_anomalies_of_the_monitor_and_their_end_are_told():
+    """What concerns no single execution is the monitor's own, and good news is news too."""
+    board = Board(KnownMonitor())
+    board.take(AnomalyCleared(execution_id="", seq=1, at=NOW, kind=AnomalyKind.BLIND, message="seen again", since=NOW))
+    _, lines = render(board)
+    assert "monitor  cleared blind: seen again" in lines[-1]
+
+
+def test_a_long_watch_forgets_executions_that_were_let_go():
+    """Ages are kept for what is shown, not for everything that ever was."""
+    kept = Execution(id="kept", status="running")
+    monitor = KnownMonitor([kept])
+    board = Board(monitor)
+    for n in range(2000):
+        board.take(entered(Execution(id=f"e{n}", status="completed")))
+    board.take(entered(kept))
+    render(board)
+    monitor.known = (kept, Execution(id="e1", status="completed"))
+    _, lines = render(board)
+    assert "1m0" in next(line for line in lines if line.startswith("kept "))
+    assert "1m0" not in next(line for line in lines if line.startswith("e1 "))

@@ -27,122 +27,6 @@ def posts(service):
     return [request.path for request in service.requests if request.method == "POST"]
 
 
-# wait
-
-
-@pytest.mark.parametrize(
-    ("status", "code"), [("completed", 0), ("failed", 3), ("cancelled", 4), ("completed_with_errors", 5)]
-)
-def test_wait_tells_the_outcome_by_its_exit_code(serve, titan, status, code):
-    """Each way to end has its own code, and a line that names it."""
-    result = titan("wait", status, service=serve(Scenario((ends_in(status),))))
-    assert result.exit_code == code
-    assert result.stdout.startswith(f"{status}  {status}")
-    assert result.stdout.count("\n") == 1
-
-
-def test_wait_gives_up_after_its_timeout(serve, titan):
-    """As timeout(1) does, it exits with 124, and it stops nothing."""
-    service = serve(Scenario((stays_in("running"),)))
-    result = titan("wait", "running", "--timeout", "0.5", service=service)
-    assert result.exit_code == 124
-    assert "still running" in result.stdout
-    assert posts(service) == []
-
-
-def test_wait_for_several_exits_with_the_worst(serve, titan):
-    """One line for each, and the code of the gravest."""
-    service = serve(Scenario((ends_in("completed"), ends_in("failed"), ends_in("cancelled"))))
-    result = titan("wait", "completed", "failed", "cancelled", "completed", service=service)
-    assert result.exit_code == 3
-    assert sorted(line.split()[0] for line in result.stdout.splitlines()) == ["cancelled", "completed", "failed"]
-
-
-def test_wait_as_json_is_one_object_on_a_line(serve, titan):
-    """Every outcome is an object of its own, with the execution and the code it stands for."""
-    service = serve(Scenario((ends_in("completed"), ends_in("failed", error=HOSTILE))))
-    result = titan("wait", "completed", "failed", "--json", service=service)
-    shown = {one["id"]: one for one in map(json.loads, result.stdout.splitlines())}
-    assert shown["completed"]["exit_code"] == 0
-    assert shown["failed"]["exit_code"] == result.exit_code == 3
-    assert shown["failed"]["execution"]["error"] == HOSTILE
-    assert "\x1b" not in result.stdout
-
-
-def test_wait_for_what_is_not_there_exits_with_6(serve, titan, short_grace):
-    """An id that the service goes on not to know is said to be not found, after the grace for new executions."""
-    result = titan("wait", "nothing", service=serve(Scenario((stays_in("running"),))))
-    assert result.exit_code == 6
-    assert "not found" in result.stdout
-
-
-# list
-
-
-def test_list_shows_executions_of_all_tasks_or_of_one(serve, titan):
-    """Without --task all are listed, with it those of the task."""
-    service = serve(Scenario((stays_in("running", task_id="t1"), ends_in("failed", task_id="t2"))))
-    everything, one = titan("list", service=service), titan("list", "--task", "t2", service=service)
-    assert everything.exit_code == one.exit_code == 0
-    assert {line.split()[0] for line in everything.stdout.splitlines()} == {"execution", "running", "failed"}
-    assert {line.split()[0] for line in one.stdout.splitlines()} == {"execution", "failed"}
-
-
-def test_list_as_json_is_one_execution_on_a_line(serve, titan):
-    """A program reads an execution from each line."""
-    service = serve(Scenario((stays_in("running"), ends_in("failed"))))
-    result = titan("list", "--json", service=service)
-    assert {one["id"]: one["status"] for one in map(json.loads, result.stdout.splitlines())} == {
-        "running": "running",
-        "failed": "failed",
-    }
-
-
-def test_list_goes_through_pages_up_to_its_limit(serve, titan):
-    """More than a page is fetched page by page, each execution once, and what is left is said."""
-    service = serve(Scenario(tuple(stays_in("running", id=f"e{n:03}") for n in range(250))))
-    result = titan("list", "--limit", "230", "--json", service=service)
-    assert len({json.loads(line)["id"] for line in result.stdout.splitlines()}) == 230
-    assert len(service.requests) == 3
-    cut = titan("list", "--limit", "5", service=service)
-    assert len(cut.stdout.splitlines()) == 6
-    assert "there are more" in cut.stderr
-
-
-def test_list_by_status_looks_beyond_the_first_page(serve, titan):
-    """A status filter is not part of the API, so executions are looked through here."""
-    plans = [
-        ends_in("failed", id="old"),
-        *(stays_in("running", id=f"e{n:03}", created_after_s=0.01) for n in range(150)),
-    ]
-    service = serve(Scenario(plans), speed=100.0)
-    result = titan("list", "--status", "failed", service=service)
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["execution", "old"]
-
-
-def test_list_of_nothing_says_so(serve, titan):
-    """No executions is no error."""
-    result = titan("list", service=serve())
-    assert result.exit_code == 0
-    assert result.stdout == ""
-    assert "no such executions" in result.stderr
-
-
-def test_list_of_a_task_that_is_not_there_exits_with_6(serve, titan):
-    """The service's 404 has its own exit code."""
-    result = titan("list", "--task", "nothing", service=serve())
-    assert result.exit_code == 6
-    assert result.stderr.count("\n") == 1
-
-
-def test_list_is_safe_to_look_at(serve, titan):
-    """Escapes and line breaks in an error do not reach the terminal."""
-    result = titan("list", service=serve(Scenario((ends_in("failed", error=HOSTILE),))))
-    assert "[red]x[/red]" in result.stdout
-    assert "\x1b" not in result.stdout
-    assert len(result.stdout.splitlines()) == 2
-
-
 # check, pause, resume, stop
 
 
@@ -289,3 +173,21 @@ def test_broken_answers_are_one_line(serve, titan):
     result = titan("list", service=serve(faults=Faults(html=1.0)))
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
+
+
+def test_an_action_as_json(serve, titan):
+    """A program reads what was accepted, and the execution as it was seen last."""
+    service = serve(Scenario((stays_in("running"),)))
+    result = titan("pause", "running", "--json", service=service)
+    shown = json.loads(result.stdout)
+    assert (shown["id"], shown["action"], shown["accepted"]) == ("running", "pause", True)
+    assert shown["execution"]["status"] == "paused"
+
+
+def test_an_action_whose_answer_is_lost_is_found_out_by_reading(serve, titan):
+    """The pause is seen to have happened, so it is not sent again."""
+    service = serve(Scenario((stays_in("running"),)), faults=Faults(lost_answer=1.0))
+    result = titan("pause", "running", service=service)
+    assert result.exit_code == 0, result.stderr
+    assert len(posts(service)) == 1
+    assert service.executions()["running"] == "paused"

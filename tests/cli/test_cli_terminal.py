@@ -14,7 +14,7 @@ import threading
 import pytest
 from rich.cells import cell_len
 
-from titan_state.emulator import Plan, Scenario, Step
+from titan_state.emulator import Faults, Plan, Scenario, Step
 
 HOSTILE = "[red]x[/red]\x1b[2J\x1b]0;title\x07"
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -84,14 +84,20 @@ def test_watch_draws_a_live_table(serve, on_terminal, terminal_type):
     assert all(cell_len(line) <= 80 for line in re.split(r"[\r\n]+", CONTROL.sub("", drawn)))
 
 
+def until_drawn(drawn, text):
+    """Wait until a terminal shows a text."""
+    for _ in range(600):
+        if text.encode() in drawn:
+            return
+        threading.Event().wait(0.05)
+    pytest.fail(f"{text!r} is not in {drawn.decode()!r}")
+
+
 def test_ctrl_c_leaves_the_terminal_as_it_was(serve, on_terminal, terminal_type):
     """After Ctrl-C the cursor is back and the code is 130."""
     service = serve(Scenario((Plan(id="a", steps=(Step("running", 0),)),)))
     process, drawn, finished = on_terminal("watch", "--all", service=service)
-    for _ in range(600):
-        if b"running" in drawn:
-            break
-        threading.Event().wait(0.05)
+    until_drawn(drawn, "running")
     process.send_signal(signal.SIGINT)
     shown = finished()
     assert process.returncode == 130
@@ -108,3 +114,65 @@ def test_wait_shows_that_it_waits(serve, on_terminal, terminal_type):
     assert "waiting · " in drawn
     assert "requests left" in drawn
     assert CONTROL.sub("", drawn).replace("\r", "\n").rstrip().endswith("a  completed")
+
+
+def test_wait_for_several_counts_them_and_keeps_their_lines(serve, on_terminal, terminal_type):
+    """What has ended stays on a line of its own above what is waited for, with anomalies and sums in sight."""
+    odd = Plan(id="odd\x1b[2J", steps=(Step("running", 0), Step("throttled", 0.1), Step("completed", 4.0)))
+    service = serve(Scenario((Plan(id="a", steps=(Step("running", 0.2), Step("failed", 1.0))), odd)))
+    process, drawn, finished = on_terminal("wait", "a", "odd\x1b[2J", service=service)
+    until_drawn(drawn, "unknown_status")
+    shown = finished()
+    assert process.returncode == 3
+    assert "1 of 2 left: " in shown
+    assert "⚠ 1 unknown_status" in shown
+    assert "\x1b[2J" not in shown
+    lines = [line.strip() for line in re.split(r"[\r\n]+", CONTROL.sub("", shown)) if line.strip()]
+    assert [line for line in lines if line.startswith("a  failed")]
+    assert lines[-1] == "odd�[2J  completed"
+
+
+def test_ctrl_c_ends_a_wait_for_a_service_that_is_not_there(on_terminal, terminal_type):
+    """Where nobody listens that is said once, above the spinner, which leaves nothing behind."""
+    process, drawn, finished = on_terminal("wait", "a", "--url", "http://127.0.0.1:9", "--token", "some-token")
+    until_drawn(drawn, "warning: a read failed")
+    process.send_signal(signal.SIGINT)
+    shown = finished()
+    assert process.returncode == 130
+    assert shown.count("warning: a read failed") == 1
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor stays hidden"
+    assert "Traceback" not in shown
+
+
+def test_a_dumb_terminal_gets_lines(serve, on_terminal, terminal_type, monkeypatch):
+    """What cannot be drawn on is written on."""
+    monkeypatch.setenv("TERM", "dumb")
+    service = serve(Scenario((Plan(id="a", steps=(Step("failed", 0),)),)))
+    process, _, finished = on_terminal("watch", "a", service=service)
+    shown = finished()
+    assert process.returncode == 0
+    assert "\x1b[" not in shown
+    assert "a  is failed" in shown
+
+
+def test_a_list_that_takes_its_time_says_how_far_it_is(serve, on_terminal, terminal_type):
+    """Where the service is slow there is a spinner, and then nothing but the list."""
+    service = serve(Scenario((Plan(id="a", steps=(Step("running", 0),)),)), faults=Faults(slow=1.0, slow_s=1.5))
+    process, _, finished = on_terminal("list", service=service)
+    shown = finished()
+    assert process.returncode == 0
+    assert "looked at 0 executions, found 0" in shown
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor stays hidden"
+    assert CONTROL.sub("", shown.rpartition("\x1b[2K")[2]).startswith("execution  status")
+
+
+def test_ctrl_c_ends_an_action_that_hangs(serve, on_terminal, terminal_type):
+    """Nothing is sent after Ctrl-C, and the terminal is as it was."""
+    service = serve(Scenario((Plan(id="a", steps=(Step("running", 0),)),)), faults=Faults(slow=1.0, slow_s=30.0))
+    process, drawn, finished = on_terminal("pause", "a", service=service)
+    until_drawn(drawn, "pause · ")
+    process.send_signal(signal.SIGINT)
+    shown = finished()
+    assert process.returncode == 130
+    assert "Traceback" not in shown
+    assert [request for request in service.requests if request.method == "POST"] == []

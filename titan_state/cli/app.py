@@ -53,8 +53,10 @@ def _root(
 
 @app.command(short_help="Show everything at work, with a service of its own.")
 def demo(
-    speed: Annotated[float, typer.Option(min=0.5, max=4, help="How many times as fast the story is told.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="The seed of all ids.")] = 0,
+    speed: Annotated[
+        float, typer.Option(min=0.5, max=4, metavar="FACTOR", help="How many times as fast the story is told.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="The seed of all ids.")] = 0,
     debug: options.Debug = False,
 ) -> None:
     """Show everything at work: a service of its own, a monitor, callbacks, control, anomalies.
@@ -164,8 +166,8 @@ def run_task(
 @app.command("list")
 def list_executions(
     task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only those of a task.")] = None,
-    status: Annotated[str | None, typer.Option("--status", help="Only those in a status.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 50,
+    status: Annotated[str | None, typer.Option("--status", metavar="STATUS", help="Only those in a status.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many at most.")] = 50,
     as_json: options.Json = False,
     url: options.Url = None,
     token: options.Token = None,
@@ -182,7 +184,9 @@ def list_executions(
 @app.command(epilog=_codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.ILLEGAL))
 def check(
     execution_id: options.ExecutionId,
-    action: Annotated[ActionName, typer.Argument(help="The action.", show_default=False)],
+    action: Annotated[
+        ActionName, typer.Argument(metavar="ACTION", help="The action: pause, resume or stop.", show_default=False)
+    ],
     as_json: options.Json = False,
     url: options.Url = None,
     token: options.Token = None,
@@ -258,15 +262,17 @@ def diagram() -> None:
 
 @app.command(short_help="Run an embedded Task Service to try things out.")
 def emulate(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="The port; 0 for any free one.")] = 0,
     executions: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Play N random executions, not the demo's story.")
     ] = None,
     illegal: Annotated[
         float, typer.Option(min=0, max=1, metavar="SHARE", help="The share of random executions that misbehave.")
     ] = 0.1,
-    seed: Annotated[int, typer.Option(help="The seed of all choices.")] = 0,
-    speed: Annotated[float, typer.Option(min=0.01, max=1000, help="How many times as fast it goes.")] = 1.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="The seed of all choices.")] = 0,
+    speed: Annotated[
+        float, typer.Option(min=0.01, max=1000, metavar="FACTOR", help="How many times as fast it goes.")
+    ] = 1.0,
     per_minute: Annotated[
         int, typer.Option("--per-minute", min=0, metavar="N", help="The request limit; 0 for none.")
     ] = 120,

@@ -5,6 +5,7 @@ Text of the API is put into `rich.text.Text`, never into markup, after control c
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -14,13 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from titan_state.cli import wording
-from titan_state.core.anomalies import RULES, Severity
+from titan_state.cli.sight import Sight
+from titan_state.core.anomalies import RULES, AnomalyKind, Severity
 from titan_state.core.events import AnomalyCleared, AnomalyDetected, Transitioned
 from titan_state.core.lifecycle import Lifecycle
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
@@ -43,6 +45,10 @@ RECENT: Final = 8
 OTHER_LINES: Final = 5  # title, heading, what has no room, requests left, and where the cursor stands
 WIDE: Final = 100
 """From this width on, phase and task are shown in full."""
+NARROW: Final = 72
+"""Below this width the task gives way: what is wrong with an execution matters more."""
+VANISHED: Final = "vanished"
+"""What is shown instead of the last status of an execution that is gone."""
 
 
 class Board:
@@ -54,7 +60,13 @@ class Board:
     """
 
     def __init__(
-        self, monitor: Monitor, *, title: str = "", footer: str = "", labels: Mapping[str, str] | None = None
+        self,
+        monitor: Monitor,
+        *,
+        title: str = "",
+        footer: str = "",
+        labels: Mapping[str, str] | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a board.
 
@@ -63,11 +75,13 @@ class Board:
             title: A line above the table.
             footer: A line below it.
             labels: Names of executions by id, shown instead of their tasks.
+            now: The time in seconds, by which a silence of the service is measured.
         """
         self.title = title
         self.footer = footer
         self._monitor = monitor
         self._labels = labels
+        self._sight = Sight(monitor.service.statistics, now=now)
         self._since: dict[str, tuple[datetime, bool]] = {}
         self._recent: deque[Text] = deque(maxlen=RECENT)
         self._terminal = Lifecycle.default().terminal
@@ -101,7 +115,8 @@ class Board:
             parts.append(Text(self.title, style="bold", no_wrap=True, overflow="ellipsis"))
         parts.append(self._table(rows, options.max_width))
         if hidden:
-            parts.append(Text(f"… and {_counts(hidden)}", style="dim", no_wrap=True))
+            told = f"… and {self._counts(hidden)}"
+            parts.append(Text(told, style="dim", no_wrap=True, overflow="ellipsis"))
         parts.append(self._status(executions))
         parts.extend(recent[-lines:])
         self._prune(executions)
@@ -111,15 +126,17 @@ class Board:
         """Return which executions have room and which have not; rows keep their places while all have."""
         ordered = sorted(executions, key=_age_key)
         if len(ordered) > room:
-            ordered.sort(key=lambda one: (one.status in self._terminal, not self._monitor.anomalies(one.id)))
+            ordered.sort(key=lambda one: (self._is_over(one), not self._monitor.anomalies(one.id)))
             return ordered[: room - 1], ordered[room - 1 :]
         return ordered, ()
 
     def _table(self, executions: Sequence[Execution], width: int) -> Table:
         wide = width >= WIDE
+        with_task = self._labels is not None or width >= NARROW
         table = Table(box=None, padding=(0, 1, 0, 0), expand=True, header_style="dim")
         table.add_column("execution", no_wrap=True, max_width=36 if wide and self._labels is None else 12)
-        table.add_column("task" if self._labels is None else "story", no_wrap=True, max_width=24 if wide else 23)
+        if with_task:
+            table.add_column("task" if self._labels is None else "story", no_wrap=True, max_width=24 if wide else 23)
         table.add_column("status", no_wrap=True, min_width=13)
         table.add_column("for", no_wrap=True, justify="right", min_width=5)
         table.add_column("progress", no_wrap=True, overflow="ellipsis", max_width=22 if wide else 15)
@@ -127,21 +144,28 @@ class Board:
         now = datetime.now(UTC)
         for one in executions:
             task = self._labels.get(one.id, "") if self._labels is not None else wording.short_id(one.task_id or "")
-            done = one.status in self._terminal
+            done = self._is_over(one)
             table.add_row(
                 _text(one.id if wide and self._labels is None else wording.short_id(one.id)),
-                _text(task),
-                _status(one.status),
-                self._age(one.id, now),
+                *([_text(task)] if with_task else []),
+                _status(self._shown(one)),
+                self._age(one, now),
                 _text("" if done else wording.progress(one, with_phase=wide or self._labels is None)),
                 self._anomalies(one.id),
                 style="dim" if done else "",
             )
         return table
 
-    def _age(self, execution_id: str, now: datetime) -> Text:
-        known = self._since.get(execution_id)
-        if known is None:
+    def _shown(self, execution: Execution) -> str:
+        """Return the status to show: the last one of an execution that is gone is no longer true."""
+        return VANISHED if AnomalyKind.VANISHED in self._monitor.anomalies(execution.id) else execution.status
+
+    def _is_over(self, execution: Execution) -> bool:
+        return execution.status in self._terminal or self._shown(execution) == VANISHED
+
+    def _age(self, execution: Execution, now: datetime) -> Text:
+        known = self._since.get(execution.id)
+        if known is None or self._shown(execution) == VANISHED:
             return Text("")
         since, is_exact = known
         return Text(("" if is_exact else "≥") + wording.duration((now - since).total_seconds()))
@@ -154,15 +178,22 @@ class Board:
 
     def _status(self, executions: Sequence[Execution]) -> Text:
         budget = self._monitor.service.budget
-        counts = _counts(executions)
         shown = Text(no_wrap=True, overflow="ellipsis", style="dim")
         shown.append(f"{self._monitor.remaining} of {budget.limit:g} requests left")
         if self._monitor.is_blind:
             shown.append(" · ⚠ blind: nothing is seen", style="bold red")
-        shown.append(f" · {counts or 'nothing seen yet'}")
-        if self.footer:
+        elif remark := self._sight.remark():
+            shown.append(f" · ⚠ {remark}", style="bold yellow")
+        if self.footer:  # before the counts, which may have no room: how to leave must be seen
             shown.append(f" · {self.footer}")
+        shown.append(f" · {self._counts(executions) or 'nothing seen yet'}")
         return shown
+
+    def _counts(self, executions: Sequence[Execution]) -> str:
+        order = (*STYLES, VANISHED)
+        shown = [self._shown(one) for one in executions]
+        shown.sort(key=lambda one: order.index(one) if one in order else -1)
+        return wording.counted(_word(status) for status in shown)
 
     def _name(self, execution_id: str) -> str:
         if not execution_id:
@@ -179,12 +210,6 @@ class Board:
 def _age_key(execution: Execution) -> tuple[float, str]:
     created = execution.created_at
     return (0.0 if created is None else created.timestamp(), execution.id)
-
-
-def _counts(executions: Sequence[Execution]) -> str:
-    order = tuple(STYLES)
-    statuses = sorted((one.status for one in executions), key=lambda one: order.index(one) if one in order else -1)
-    return wording.counted(_word(status) for status in statuses)
 
 
 def _text(text: str) -> Text:

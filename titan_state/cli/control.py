@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from titan_state.cli import wording
 from titan_state.cli.exits import Exit
 from titan_state.cli.output import emit, emit_json
+from titan_state.cli.spinner import shown
 from titan_state.cli.wait import wait_with
 from titan_state.core.lifecycle import Action
 from titan_state.errors import shorten
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 async def check(connection: Connection, execution_id: str, action: str, *, as_json: bool) -> int:
     """Say whether an action is legal now; nothing but a read is sent."""
     async with connection.monitor() as monitor:
-        verdict = await monitor.verdict(execution_id, Action(action))
+        verdict = await shown(monitor.verdict(execution_id, Action(action)), lambda: "reading the status")
     if as_json:
         emit_json(
             {
@@ -41,7 +42,7 @@ async def act(connection: Connection, execution_id: str, action: str, *, force: 
     """Send a control action, unless the status does not allow it."""
     wanted = Action(action)
     async with connection.monitor() as monitor:
-        execution = await monitor.act(execution_id, wanted, force=force)
+        execution = await shown(monitor.act(execution_id, wanted, force=force), lambda: f"{action} · until it is clear")
         leads_to = monitor.lifecycle.verdict(execution.status, wanted).leads_to
     if as_json:
         emit_json({"id": execution_id, "action": action, "accepted": True, "execution": execution.to_dict()})
@@ -55,7 +56,7 @@ async def act(connection: Connection, execution_id: str, action: str, *, force: 
 async def run(connection: Connection, task_id: str, *, wait: bool, timeout_s: float | None, as_json: bool) -> int:
     """Start an execution of a task, and wait for its end if asked to."""
     async with connection.monitor() as monitor:
-        execution = await monitor.run(task_id)
+        execution = await shown(monitor.run(task_id), lambda: "starting · until it is clear")
         _tell_start(execution, as_json=as_json)
         if not wait:
             return Exit.OK

@@ -20,6 +20,7 @@ from titan_state.cli.screen import Lines, LiveBoard, is_live_terminal
 from titan_state.core.anomalies import Thresholds
 from titan_state.core.budget import RequestBudget
 from titan_state.core.events import AnomalyCleared, AnomalyDetected, Transitioned
+from titan_state.core.lifecycle import Lifecycle
 from titan_state.emulator import Scenario, TaskServiceEmulator
 from titan_state.errors import shorten
 from titan_state.monitor.monitor import Monitor
@@ -77,7 +78,7 @@ async def demo(*, speed: float, seed: int) -> int:
                 playing.cancel()
                 await asyncio.gather(playing, return_exceptions=True)
             playing.result()
-        return _conclude(stage, labels, limit, time.monotonic() - begun)
+        return conclude(stage, labels, limit, time.monotonic() - begun)
 
 
 def _introduce(service: TaskServiceEmulator, thresholds: Thresholds, count: int, limit: int, speed: float) -> None:
@@ -91,8 +92,15 @@ def _introduce(service: TaskServiceEmulator, thresholds: Thresholds, count: int,
 
 
 def _register(stage: Stage, labels: Mapping[str, str]) -> None:
-    """Register callbacks as a user does. Those that count are `async def`: they all run on the event loop."""
+    """Register callbacks as a user does. What counts runs on the event loop."""
     monitor, seen = stage.monitor, stage.seen
+    loop = asyncio.get_running_loop()
+    model = Lifecycle.default()
+
+    @monitor.on_transition
+    async def count_entry(event: Transitioned) -> None:
+        if event.dest not in {*model.terminal, model.initial}:
+            seen.entered[event.execution_id, event.dest] += 1
 
     @monitor.on_finished
     async def count_end(event: Transitioned) -> None:
@@ -101,6 +109,7 @@ def _register(stage: Stage, labels: Mapping[str, str]) -> None:
     @monitor.on_completed
     def export_results(event: Transitioned) -> None:
         time.sleep(WORK_S)  # it blocks a thread of its own, nothing else
+        loop.call_soon_threadsafe(seen.called.update, [(event.execution_id, "on_completed")])
         stage.say(f"  callback on_completed: '{labels[event.execution_id]}' could be exported now")
 
     @monitor.on_anomaly
@@ -115,7 +124,7 @@ def _register(stage: Stage, labels: Mapping[str, str]) -> None:
         seen.cleared[event.execution_id, event.kind.value] += 1
 
 
-def _conclude(stage: Stage, labels: Mapping[str, str], limit: int, took_s: float) -> int:
+def conclude(stage: Stage, labels: Mapping[str, str], limit: int, took_s: float) -> int:
     """Write the account; return the exit code."""
     true = truth(stage.service, stage.ids.values(), stage.thresholds, stage.speed)
     report = compare(stage.seen, true, labels)

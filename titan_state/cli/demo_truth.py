@@ -37,11 +37,15 @@ class Account:
 
     Attributes:
         ends: Entries into terminal statuses.
+        entered: Entries into other statuses, but for the initial one, which may be over before anybody looks.
+        called: Calls of `on_completed`.
         anomalies: Anomalies raised, by kind.
         cleared: Anomalies that ended.
     """
 
     ends: Counter[tuple[str, str]] = attrs.field(factory=_counter)
+    entered: Counter[tuple[str, str]] = attrs.field(factory=_counter)
+    called: Counter[tuple[str, str]] = attrs.field(factory=_counter)
     anomalies: Counter[tuple[str, str]] = attrs.field(factory=_counter)
     cleared: Counter[tuple[str, str]] = attrs.field(factory=_counter)
 
@@ -56,14 +60,19 @@ def truth(service: TaskServiceEmulator, ids: Iterable[str], thresholds: Threshol
         speed: Scenario seconds per second of that clock.
     """
     account = Account()
+    model = Lifecycle.default()
     there = service.executions()
     for execution_id in ids:
         history = service.history(execution_id)
         if not history:
             continue
         for entry in _known(history):
-            if entry.status in Lifecycle.default().terminal:
+            if entry.status in model.terminal:
                 account.ends[execution_id, entry.status] += 1
+            elif entry.status != model.initial:
+                account.entered[execution_id, entry.status] += 1
+            if entry.status == "completed":
+                account.called[execution_id, "on_completed"] += 1
         spells = [*_odd(history), *_moves(history, thresholds), *_stuck(history, thresholds, speed, service.time())]
         if execution_id not in there:
             spells.append((AnomalyKind.VANISHED, False))
@@ -143,7 +152,9 @@ def compare(seen: Account, true: Account, labels: Mapping[str, str]) -> Report:
     lines = [f"  {'':<34}callbacks  truth"]
     faults = []
     for what, ours, theirs in (
+        ("entered", seen.entered, true.entered),
         ("ended in", seen.ends, true.ends),
+        ("calls of", seen.called, true.called),
         ("anomaly", seen.anomalies, true.anomalies),
         ("cleared", seen.cleared, true.cleared),
     ):

@@ -25,9 +25,8 @@ async def emulate(
         emit(f"export TITAN_API_URL={shlex.quote(service.url)}")
         emit(f"export TITAN_TOKEN={shlex.quote(service.token)}")
         limit = "no request limit" if per_minute is None else f"{per_minute} requests a minute"
-        remark(
-            f"{len(scenario.plans)} executions in {len(service.tasks())} tasks, {limit}, speed {speed:g}; Ctrl-C ends"
-        )
+        told = f"{len(scenario.plans)} executions in {len(service.tasks())} tasks, {limit}, speed {speed:g}"
+        remark(told + (", with faults" if faults else "") + "; Ctrl-C ends")
         remark("in another terminal, after the two lines above: titan-state watch --all")
         for task_id, name in service.tasks().items():
             remark(f"a further run of {name!r}: titan-state run {task_id}")

@@ -7,56 +7,85 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import attrs
+
 from titan_state.cli import wording
 from titan_state.cli.exits import Exit
 from titan_state.cli.output import emit, emit_json, remark
+from titan_state.cli.spinner import shown
+from titan_state.core.lifecycle import Lifecycle
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
     from titan_state.cli.connection import Connection
+    from titan_state.client.service import TaskService
     from titan_state.core.execution import Execution
 
 PAGES = 20
 """How many pages a search by status looks at: it must not spend the account's requests of a minute."""
 
 
+@attrs.define
+class Search:
+    """A look through the service's list.
+
+    Attributes:
+        task: Only executions of this task, None for all.
+        status: Only executions in this status, None for any.
+        limit: How many to find at most.
+        found: What was found, by id.
+        looked_at: How many executions were looked at.
+        is_all: Whether nothing is left to be found.
+    """
+
+    task: str | None
+    status: str | None
+    limit: int
+    found: dict[str, Execution] = attrs.field(factory=dict)
+    looked_at: int = 0
+    is_all: bool = False
+
+    async def run(self, service: TaskService) -> list[Execution]:
+        """Look through page after page, and return what was found."""
+        size = service.profile.page_limit
+        for _ in range(PAGES):
+            wanted = size if self.status is not None else min(size, self.limit - len(self.found))
+            page = (await service.list(task_id=self.task, limit=wanted, offset=self.looked_at)).value
+            self.looked_at += page.count
+            for one in page.items:  # pages shift while new ones arrive, so one may come twice
+                if self.status is None or one.status == self.status:
+                    self.found[one.id] = one
+            is_last = self.looked_at >= page.total if page.total is not None else page.count < wanted
+            if page.count == 0 or is_last or len(self.found) >= self.limit:
+                self.is_all = (page.count == 0 or is_last) and len(self.found) <= self.limit
+                break
+        return list(self.found.values())[: self.limit]
+
+    def told(self) -> str:
+        """Return how far it has come."""
+        return f"looked at {self.looked_at} executions, found {len(self.found)}"
+
+
 async def list_executions(
     connection: Connection, *, task: str | None, status: str | None, limit: int, as_json: bool
 ) -> int:
     """Write the executions, newest first as far as the service sends them so."""
-    found, looked_at, is_all = await _find(connection, task, status, limit)
+    search = Search(task, status, limit)
+    async with connection.monitor() as monitor:
+        found = await shown(search.run(monitor.service), search.told)
     if as_json:
         for one in found:
             emit_json(one.to_dict())
     elif found:
         _write(found, with_task=task is None)
     else:
-        remark("there are no such executions" if is_all else f"none among the {looked_at} looked at")
-    if not is_all and not as_json:
-        remark(f"looked at {looked_at} executions, there are more (--limit)")
+        remark("there are no such executions" if search.is_all else f"none among the {search.looked_at} looked at")
+    if status is not None and not found and not Lifecycle.default().knows(status):
+        remark(f"the model has no status {status!r}; it has {', '.join(Lifecycle.default().statuses)}")
+    if not search.is_all:  # for programs too: what was cut looks complete
+        advice = " (--limit)" if len(found) == limit else ""
+        remark(f"looked at {search.looked_at} executions, there are more{advice}")
     return Exit.OK
-
-
-async def _find(
-    connection: Connection, task: str | None, status: str | None, limit: int
-) -> tuple[list[Execution], int, bool]:
-    """Return what was found, how many were looked at, and whether those were all."""
-    found: dict[str, Execution] = {}
-    offset = 0
-    async with connection.monitor() as monitor:
-        size = monitor.service.profile.page_limit
-        for _ in range(PAGES):
-            wanted = min(size, limit - len(found)) if status is None else size
-            page = (await monitor.service.list(task_id=task, limit=wanted, offset=offset)).value
-            offset += page.count
-            for one in page.items:  # pages shift while new ones arrive, so one may come twice
-                if status is None or one.status == status:
-                    found[one.id] = one
-            is_all = page.count == 0 or (offset >= page.total if page.total is not None else page.count < wanted)
-            if is_all or len(found) >= limit:
-                rest = is_all and len(found) <= limit
-                return list(found.values())[:limit], offset, rest
-    return list(found.values()), offset, False
 
 
 def _write(executions: list[Execution], *, with_task: bool) -> None:

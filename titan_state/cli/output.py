@@ -34,6 +34,13 @@ def remark(text: str) -> None:
     sys.stderr.flush()
 
 
+def trace(text: str) -> None:
+    """Write a traceback to stderr, line by line: the messages in it may quote anything."""
+    for line in text.splitlines():
+        sys.stderr.write(shorten(line, LONGEST_LINE) + "\n")
+    sys.stderr.flush()
+
+
 def swallow_the_rest() -> None:
     """Send what is still to be written to stdout nowhere: its reader has gone, and Python would complain at its end."""
     try:
@@ -54,4 +61,4 @@ class RemarkHandler(logging.Handler):
         """Write one record; the traceback only when debugging."""
         remark(f"{record.levelname.lower()}: {record.getMessage()}")
         if self._debug and record.exc_info:
-            sys.stderr.write(logging.Formatter().formatException(record.exc_info) + "\n")
+            trace(logging.Formatter().formatException(record.exc_info))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from titan_state.cli.exits import Exit, hint, of_error
-from titan_state.cli.output import RemarkHandler, remark, swallow_the_rest
+from titan_state.cli.output import RemarkHandler, remark, swallow_the_rest, trace
 from titan_state.errors import TitanStateError
 
 Work = Callable[[], Coroutine[Any, Any, int]]
@@ -39,7 +39,7 @@ def run(work: Work, *, debug: bool = False) -> NoReturn:
         code = Exit.PIPE
     except (TitanStateError, OSError) as error:
         if debug:
-            traceback.print_exc()
+            trace(traceback.format_exc())
         advice = hint(error)
         remark(f"error: {error}" + (f" ({advice})" if advice else ""))
         code = of_error(error)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,16 +10,16 @@ import attrs
 from titan_state.cli import wording
 from titan_state.cli.exits import OF_STATUS, Exit, worst
 from titan_state.cli.output import emit, emit_json
+from titan_state.cli.sight import Sight
+from titan_state.cli.spinner import spinner
 from titan_state.errors import ExecutionNotFoundError, WaitTimeoutError, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from titan_state.cli.connection import Connection
     from titan_state.core.execution import Execution
     from titan_state.monitor.monitor import Monitor
-
-TICK_S = 0.25
 
 
 @attrs.frozen
@@ -44,7 +42,9 @@ class Outcome:
         """Return the outcome as a line for people."""
         told = {
             "not_found": "not found: check its id, the URL, and whether it was deleted",
-            "timeout": f"still {self.execution.status if self.execution else 'unseen'}: the time was up, it goes on",
+            "timeout": f"still {self.execution.status}: the time was up, it goes on"
+            if self.execution
+            else "not seen before the time was up",
         }.get(self.outcome, self.outcome)
         if self.outcome in {"failed", "completed_with_errors"} and self.execution and self.execution.error:
             told += f": {shorten(self.execution.error, wording.ERROR_LIMIT)}"
@@ -78,7 +78,8 @@ async def wait_with(monitor: Monitor, ids: Sequence[str], *, timeout_s: float | 
     waits = {asyncio.ensure_future(_end(monitor, name, timeout_s)) for name in ids}
     pending, codes = set(waits), []
     try:
-        with _spinner(lambda: _waiting_for(monitor, ids, len(pending))) as (tick, aside):
+        sight = Sight(monitor.service.statistics)
+        with spinner(lambda: _waiting_for(monitor, ids, len(pending), sight.remark())) as (tick, aside):
             while pending:
                 done, pending = await asyncio.wait(pending, timeout=tick(), return_when=asyncio.FIRST_COMPLETED)
                 if not done:
@@ -105,7 +106,7 @@ async def _end(monitor: Monitor, execution_id: str, timeout_s: float | None) -> 
     return Outcome(execution_id, execution.status, OF_STATUS.get(execution.status, Exit.ERROR), execution)
 
 
-def _waiting_for(monitor: Monitor, ids: Sequence[str], left: int) -> str:
+def _waiting_for(monitor: Monitor, ids: Sequence[str], left: int, remark: str) -> str:
     seen = {one.id: one for one in monitor.executions() if one.id in ids}
     if len(ids) == 1:
         one = seen.get(ids[0])
@@ -115,44 +116,6 @@ def _waiting_for(monitor: Monitor, ids: Sequence[str], left: int) -> str:
     open_ones = [str(kind) for name in ("", *ids) for kind in monitor.anomalies(name)]
     if open_ones:
         told += f" · ⚠ {wording.counted(open_ones)}"
+    if remark:
+        told += f" · ⚠ {remark}"
     return f"waiting · {told} · {monitor.remaining} requests left"
-
-
-@contextmanager
-def _spinner(told: Callable[[], str]) -> Iterator[tuple[Callable[[], float | None], Any]]:
-    """Show on a terminal's stderr what is waited for.
-
-    Yields:
-        A function that draws it and says how long to wait before the next time, and a context in which it is gone, so
-        that a line can be written.
-    """
-    if not sys.stderr.isatty():
-        yield (lambda: None), _nothing
-        return
-    from rich.console import Console
-    from rich.live import Live
-    from rich.spinner import Spinner
-    from rich.text import Text
-
-    spinner = Spinner("dots")
-    live = Live(spinner, console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False)
-
-    def tick() -> float:
-        spinner.update(text=Text(shorten(told()), no_wrap=True, overflow="ellipsis"))
-        live.refresh()
-        return TICK_S
-
-    @contextmanager
-    def aside(*, for_good: bool) -> Iterator[None]:
-        live.stop()
-        yield
-        if not for_good:
-            live.start()
-
-    with live:
-        yield tick, aside
-
-
-@contextmanager
-def _nothing(*, for_good: bool) -> Iterator[None]:
-    yield

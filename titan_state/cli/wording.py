@@ -26,8 +26,9 @@ GLYPHS: Final = {
     "completed_with_errors": "!",
     "failed": "✗",
     "cancelled": "■",
+    "vanished": "∅",
 }
-"""One sign for each status, beside its name: colour alone tells nobody anything."""
+"""One sign for each status, and for what is gone, beside its name: colour alone tells nobody anything."""
 
 ERROR_LIMIT: Final = 120
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

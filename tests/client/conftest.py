@@ -76,8 +76,8 @@ class HostileServer:
         self._busy.add(task)
         try:
             await self._talk(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            pass  # the client has gone, or the server is stopped
         finally:
             self._busy.discard(task)
             writer.transport.abort() if task.cancelling() else writer.close()

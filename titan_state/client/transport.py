@@ -141,6 +141,7 @@ class Transport:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 headers={"Accept": "application/json", "User-Agent": "titan-state"},
+                skip_auto_headers=("Content-Type",),  # aiohttp would call the empty body of an action binary data
             )
             # aiohttp would send a GET again by itself when its connection breaks: one slot of the budget, two requests
             self._session._retry_connection = False  # noqa: SLF001 - there is no public option for it

@@ -1,0 +1,332 @@
+"""The budget end to end: what reaches the service never exceeds the limit, control goes first, nothing is left over."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from titan_state.client.gate import LOOK_AGAIN_S, Gate
+from titan_state.core.budget import Priority, RequestBudget
+from titan_state.errors import ConnectionFailedError, NotFoundError, TooManyRequestsError
+
+LIMIT = 12
+
+
+@pytest.fixture
+def until(clock):
+    """Move the clock in small steps until a condition holds."""
+
+    async def run(condition, *, seconds=600.0, step=0.25):
+        deadline = clock.time() + seconds
+        await clock.settle()
+        while not condition():
+            if clock.time() >= deadline:
+                pytest.fail(f"not within {seconds:g} s of the clock")
+            await clock.advance(step)
+
+    return run
+
+
+@pytest.fixture
+def budget():
+    return RequestBudget(per_minute=LIMIT)
+
+
+@pytest.fixture
+async def paced(emulate, connect, clock, budget):
+    """An embedded service with the limit, and a client within it, on one clock that is moved by hand."""
+    service = await emulate(clock=clock, per_minute=LIMIT)
+    return service, await connect(service.url, service.token, clock=clock, budget=budget)
+
+
+def most_in_a_minute(times):
+    """Return the most requests that arrived in any 60 s."""
+    return max(sum(at <= other < at + 60 for other in times) for at in times)
+
+
+async def missing(client, execution_id, priority=Priority.POLL):
+    with pytest.raises(NotFoundError):
+        await client.get(execution_id, priority=priority)
+
+
+async def test_no_minute_sees_more_than_the_limit(paced, until, clock):
+    """However much is asked for at once, the service sees the limit and no 429, and nearly all of it is used."""
+    service, client = paced
+    began = clock.time()
+    asked = [asyncio.create_task(missing(client, f"e{number}")) for number in range(3 * LIMIT)]
+    await until(lambda: all(task.done() for task in asked))
+    await asyncio.gather(*asked)
+    assert {request.status for request in service.requests} == {404}
+    assert most_in_a_minute([request.clock_at for request in service.requests]) <= LIMIT
+    assert clock.time() - began < 3.5 * 60
+    assert client.statistics.requests == len(service.requests) == 3 * LIMIT
+
+
+async def test_the_limit_holds_across_quiet_times_and_slow_answers(paced, until, clock):
+    """A burst after a pause, beside answers that take long, is within the limit too."""
+    service, client = paced
+    service.faults.slow, service.faults.slow_s = 0.5, 20.0
+    asked = []
+    for pause_s in (0.0, 50.0, 5.0, 120.0):
+        await clock.advance(pause_s)
+        asked += [asyncio.create_task(missing(client, f"e{number}")) for number in range(LIMIT)]
+    await until(lambda: all(task.done() for task in asked))
+    await asyncio.gather(*asked)
+    assert most_in_a_minute([request.clock_at for request in service.requests]) <= LIMIT
+    assert client.statistics.throttled == 0
+
+
+async def test_two_clients_of_one_budget_share_it(paced, connect, until, clock, budget):
+    """A budget that is handed to two clients holds for both together, and neither starves."""
+    service, one = paced
+    two = await connect(service.url, service.token, clock=clock, budget=budget)
+    asked = [asyncio.create_task(missing(client, f"e{number}")) for number in range(LIMIT) for client in (one, two)]
+    await until(lambda: all(task.done() for task in asked))
+    assert most_in_a_minute([request.clock_at for request in service.requests]) <= LIMIT
+    assert one.statistics.requests == two.statistics.requests == LIMIT
+
+
+async def test_control_goes_ahead_of_polls(paced, until):
+    """An action overtakes the polls that wait, by the reserve at once and by its priority later."""
+    service, client = paced
+    polls = [asyncio.create_task(missing(client, f"poll{number}")) for number in range(LIMIT)]
+    await until(lambda: service.requests)
+    actions = [asyncio.create_task(client.pause(f"act{number}")) for number in range(4)]
+    await until(lambda: all(task.done() for task in (*polls, *actions)))
+    order = [request.path.split("/")[4][:3] for request in service.requests]
+    assert order[0] == "pol"
+    assert order.index("act") == 1
+    assert order[1:6].count("act") == 4
+    await asyncio.gather(*polls, *actions, return_exceptions=True)
+
+
+async def test_equal_priorities_go_in_the_order_of_their_coming(paced, until):
+    """A poll that waits longer is not overtaken by another."""
+    service, client = paced
+    names = [f"e{number}" for number in range(LIMIT)]
+    asked = [asyncio.create_task(missing(client, name)) for name in names]
+    await until(lambda: all(task.done() for task in asked))
+    assert [request.path.split("/")[-1] for request in service.requests] == names
+
+
+@pytest.mark.parametrize(("reset_s", "waited_s"), [(30.0, 30.0), (500.0, 120.0)])
+async def test_a_429_with_a_reset_holds_all_requests_until_then(paced, until, clock, reset_s, waited_s):
+    """Everything waits for the reset, control too, but no longer than two minutes."""
+    service, client = paced
+    service.faults.spurious_429, service.faults.spurious_reset_s = {1}, reset_s
+    with pytest.raises(TooManyRequestsError) as raised:
+        await client.get("e")
+    refused_at = clock.time()
+    assert raised.value.reset_s == pytest.approx(reset_s, abs=1)
+    action = asyncio.create_task(client.pause("e"))
+    await until(action.done)
+    assert service.requests[-1].clock_at - refused_at == pytest.approx(waited_s, abs=1.5)
+    assert (client.statistics.throttled, client.statistics.answers["4xx"]) == (1, 2)
+    await asyncio.gather(action, return_exceptions=True)
+
+
+async def test_429s_without_a_reset_back_off_further_each_time(paced, until, clock):
+    """Without a time in the answer, each refusal waits longer than the one before, and a success ends that."""
+    service, client = paced
+    service.faults.spurious_429, service.faults.spurious_reset_s = {1, 2, 3, 4, 5}, None
+    times = []
+    for _ in range(6):
+        asked = asyncio.create_task(client.get("e", priority=Priority.CONTROL))
+        await until(asked.done)
+        times.append(service.requests[-1].clock_at)
+        assert isinstance(asked.exception(), TooManyRequestsError if len(times) < 6 else NotFoundError)
+    pauses = [after - before for before, after in pairwise(times)]
+    assert pauses[0] < pauses[2] < pauses[4]
+    assert sum(pauses[3:]) > 3 * sum(pauses[:2])
+    assert max(pauses) <= 61
+
+
+async def test_a_429_counts_also_if_its_body_never_ends(hostile, connect, clock, budget):
+    """The head of a refusal is enough: its body does not keep the budget from waiting."""
+
+    async def endless(writer):
+        writer.write(b"HTTP/1.1 429 Slow\r\nRetry-After: 40\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+        await asyncio.Event().wait()
+
+    hostile.answer(endless)
+    client = await connect(hostile.url, clock=clock, budget=budget, total_timeout_s=0.1)
+    with pytest.raises(TimeoutError):
+        await client.get("e")
+    assert client.statistics.throttled == 1
+    assert budget.ready_at(clock.time(), Priority.CONTROL) == clock.time() + 40
+
+
+async def test_a_200_that_says_too_many_requests_counts_as_refusal(hostile, connect, clock, budget):
+    """The code is believed where the status says nothing."""
+    hostile.say({"success": False, "error": {"code": "TOO_MANY_REQUESTS", "message": ""}}, Retry_After=40)
+    client = await connect(hostile.url, clock=clock, budget=budget)
+    with pytest.raises(TooManyRequestsError):
+        await client.get("e")
+    assert budget.ready_at(clock.time(), Priority.CONTROL) == clock.time() + 40
+
+
+async def test_an_execution_that_speaks_of_too_many_requests_is_no_refusal(hostile, connect, clock, budget):
+    """The words in an execution's own error are no answer to our request."""
+    hostile.say({"data": {"id": "e", "status": "failed", "error": {"code": "TOO_MANY_REQUESTS"}}})
+    client = await connect(hostile.url, clock=clock, budget=budget)
+    assert (await client.get("e")).value.error == "TOO_MANY_REQUESTS"
+    assert client.statistics.throttled == 0
+
+
+@pytest.mark.parametrize(("said", "limit"), [("6", 6), ("600", LIMIT), ("0", LIMIT), ("-1", LIMIT), ("6.5", 6)])
+async def test_headers_only_lower_the_limit(hostile, connect, clock, budget, said, limit):
+    """What the service says its limit is holds if it is less than ours and can be meant."""
+    hostile.say({"id": "e", "status": "running"}, X_RateLimit_Limit=said)
+    client = await connect(hostile.url, clock=clock, budget=budget)
+    await client.get("e")
+    assert budget.limit == limit
+
+
+async def test_what_is_said_to_remain_holds_back_requests(hostile, connect, clock, budget, until):
+    """When others spend the account's requests, ours wait although our own log has room."""
+    hostile.say({"id": "e", "status": "running"}, X_RateLimit_Remaining=0)
+    client = await connect(hostile.url, clock=clock, budget=budget)
+    await client.get("e")
+    assert budget.remaining(clock.time()) == 0
+    asked = asyncio.create_task(client.get("e", priority=Priority.CONTROL))
+    began = clock.time()
+    await until(asked.done)
+    assert clock.time() - began == pytest.approx(60 / LIMIT, abs=0.5)
+    await asked
+
+
+async def test_a_cancelled_waiter_leaves_nothing(paced, until, clock, budget):
+    """A request that is given up while it waits is never sent, and takes no slot."""
+    service, client = paced
+    await missing(client, "first")
+    gate = client._transport._gate
+    waiting = [asyncio.create_task(missing(client, f"e{number}")) for number in range(5)]
+    await clock.settle()
+    assert gate.waiting == 5
+    left = budget.remaining(clock.time())
+    for task in waiting[:4]:
+        task.cancel()
+    await asyncio.gather(*waiting[:4], return_exceptions=True)
+    assert (gate.waiting, budget.remaining(clock.time())) == (1, left)
+    await until(waiting[4].done)
+    assert [request.path.split("/")[-1] for request in service.requests] == ["first", "e4"]
+
+
+async def test_the_last_waiter_gone_ends_the_waiting(paced, clock):
+    """When nobody waits any more, nothing sleeps for them either."""
+    _, client = paced
+    await missing(client, "first")
+    waiting = asyncio.create_task(missing(client, "e"))
+    await clock.settle()
+    assert clock.sleepers == 1
+    waiting.cancel()
+    await clock.settle()
+    assert clock.sleepers == 0
+
+
+async def test_a_slot_given_in_the_moment_of_cancelling_is_spent(clock):
+    """A waiter cancelled just when its turn came hands its slot back to the log, not to nowhere."""
+    budget = RequestBudget(per_minute=60, reserve=0, burst=1)
+    gate = Gate(budget, clock)
+    ticket = await gate.enter(Priority.POLL)
+    second = asyncio.create_task(gate.enter(Priority.POLL))
+    await clock.settle()
+    clock._time += 1.0
+    gate.answered()
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    assert (budget.in_flight, gate.waiting) == (1, 0)
+    budget.answered(ticket, clock.time())
+    await gate.close()
+
+
+@pytest.mark.parametrize("phase", ["connecting", "waiting for the answer"])
+async def test_a_cancelled_request_gives_its_ticket_back(hostile, connect, clock, budget, phase):
+    """A request cancelled on its way counts as one, and is not in flight for ever."""
+
+    async def silent(writer):
+        await asyncio.Event().wait()
+
+    hostile.answer(silent)
+    client = await connect(hostile.url, clock=clock, budget=budget)
+    asked = asyncio.create_task(client.get("e"))
+    if phase == "connecting":
+        await asyncio.sleep(0)
+    else:
+        await hostile.until(1)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert budget.in_flight == 0
+    assert client.statistics.answers == {"none": 1}
+    assert budget.remaining(clock.time()) == LIMIT - 1
+
+
+async def test_closing_ends_those_who_wait(paced, clock):
+    """Requests that wait for their turn fail when the client is closed, certainly unsent; so do later ones."""
+    service, client = paced
+    await missing(client, "first")
+    waiting = [asyncio.create_task(client.get(f"e{number}")) for number in range(3)]
+    await clock.settle()
+    await client.close()
+    for work in (*waiting, client.get("late"), client.pause("late")):
+        with pytest.raises(ConnectionFailedError, match="the client is closed") as raised:
+            await work
+        assert raised.value.sent is False
+        assert raised.value.sent_at is None
+    assert (clock.sleepers, len(service.requests)) == (0, 1)
+    await client.close()
+
+
+async def test_closing_in_the_moment_of_a_slot_sends_nothing(paced, clock, budget):
+    """A request let out just when the client is closed does not leave, nor open a connection nobody would close."""
+    service, client = paced
+    await missing(client, "first")
+    asked = asyncio.create_task(client.get("second"))
+    await clock.settle()
+    clock._time += 60.0
+    client._transport._gate.answered()
+    assert budget.in_flight == 1
+    await client.close()
+    with pytest.raises(ConnectionFailedError, match="the client is closed") as raised:
+        await asked
+    assert raised.value.sent is False
+    assert (len(service.requests), budget.in_flight) == (1, 0)
+
+
+async def test_a_wait_that_depends_on_answers_looks_again(clock):
+    """Where only an answer can free a slot, and it comes to another client, the budget is asked again soon."""
+    budget = RequestBudget(per_minute=1, reserve=0, burst=1)
+    gate, other = Gate(budget, clock), Gate(budget, clock)
+    ticket = await gate.enter(Priority.POLL)
+    waiting = asyncio.create_task(other.enter(Priority.POLL))
+    await clock.settle()
+    assert clock.next_wake == clock.time() + LOOK_AGAIN_S
+    budget.answered(ticket, clock.time())
+    await clock.advance(62)
+    assert waiting.done()
+    assert budget.in_flight == 1
+    await asyncio.gather(gate.close(), other.close())
+
+
+async def test_each_request_that_leaves_has_a_slot_of_its_own(hostile, connect, clock, until, whole):
+    """A renewal's second request, and one after a broken connection, take a slot each; none is sent unasked."""
+    budget = RequestBudget(per_minute=LIMIT)
+
+    async def broken(writer):
+        writer.transport.abort()
+
+    good = whole({"id": "e", "status": "running"})
+    hostile.answer(good, broken, whole({"error": "expired"}, 401), good)
+    client = await connect(hostile.url, lambda: "a-token-that-changes", clock=clock, budget=budget)
+    results = []
+    for _ in range(3):
+        asked = asyncio.create_task(client.get("e", priority=Priority.CONTROL))
+        await until(asked.done)
+        results.append(asked.exception())
+    assert [type(result) for result in results] == [type(None), ConnectionFailedError, type(None)]
+    assert len(hostile.requests) == client.statistics.requests == 4
+    assert client.statistics.answers == {"2xx": 2, "none": 1, "4xx": 1}

@@ -16,15 +16,15 @@ LIMIT = 12
 
 @pytest.fixture
 def until(clock):
-    """Move the clock in small steps until a condition holds."""
+    """Move the clock from one who sleeps on it to the next until a condition holds."""
 
-    async def run(condition, *, seconds=600.0, step=0.25):
+    async def run(condition, *, seconds=600.0):
         deadline = clock.time() + seconds
         await clock.settle()
         while not condition():
             if clock.time() >= deadline:
                 pytest.fail(f"not within {seconds:g} s of the clock")
-            await clock.advance(step)
+            await clock.advance_to(min(clock.next_wake or clock.time() + 0.25, clock.time() + 5))
 
     return run
 
@@ -279,6 +279,25 @@ async def test_closing_ends_those_who_wait(paced, clock):
         assert raised.value.sent_at is None
     assert (clock.sleepers, len(service.requests)) == (0, 1)
     await client.close()
+
+
+@pytest.mark.parametrize("first", ["closed", "cancelled"])
+async def test_a_waiter_cancelled_while_the_client_closes_is_cancelled(paced, clock, budget, first):
+    """Cancelling wins over the error of closing, and leaves nothing either."""
+    _, client = paced
+    await missing(client, "first")
+    waiting = asyncio.create_task(client.get("second"))
+    await clock.settle()
+    if first == "cancelled":
+        waiting.cancel()
+    closing = asyncio.create_task(client.close())
+    if first == "closed":
+        await asyncio.sleep(0)
+        waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await closing
+    assert (budget.in_flight, clock.sleepers) == (0, 0)
 
 
 async def test_closing_in_the_moment_of_a_slot_sends_nothing(paced, clock, budget):

@@ -50,8 +50,6 @@ def _is_harmless(error: BaseException, credential: Credential) -> bool:
         one = pending.pop()
         if one is None or one in chain:
             continue
-        if isinstance(one, aiohttp.ClientResponseError) and one.request_info is not None:
-            return False
         if credential.is_in(f"{one!r} {one}"):
             return False
         chain.append(one)

@@ -230,7 +230,7 @@ async def test_a_token_that_is_sent_back_is_replaced(client, hostile, token, tol
     assert not [spelling for spelling in spellings(token).values() if spelling in shown + caplog.text]
 
 
-@pytest.mark.parametrize("form", ["plain", "url", "html"])
+@pytest.mark.parametrize("form", ["plain", "url", "html", "json with slashes"])
 @pytest.mark.parametrize("status", [200, 502])
 async def test_a_page_that_shows_the_token_is_cleaned(client, hostile, token, told, form, status):
     """A proxy's page that quotes the request is shown without the token."""

@@ -14,6 +14,9 @@ from titan_state.core.budget import RequestBudget
 from titan_state.emulator import TaskServiceEmulator
 from titan_state.testing import ManualClock
 
+LIMIT = 12
+"""How many requests a minute the clock-driven tests allow."""
+
 TOKEN = "tok/en+with=much&in<it-4711"
 
 
@@ -194,3 +197,30 @@ async def emulate():
 async def emulator(emulate):
     """An embedded service without executions, faults or a rate limit."""
     return await emulate()
+
+
+@pytest.fixture
+def until(clock):
+    """Move the clock from one who sleeps on it to the next until a condition holds."""
+
+    async def run(condition, *, seconds=600.0):
+        deadline = clock.time() + seconds
+        await clock.settle()
+        while not condition():
+            if clock.time() >= deadline:
+                pytest.fail(f"not within {seconds:g} s of the clock")
+            await clock.advance_to(min(clock.next_wake or clock.time() + 0.25, clock.time() + 5))
+
+    return run
+
+
+@pytest.fixture
+def budget():
+    return RequestBudget(per_minute=LIMIT)
+
+
+@pytest.fixture
+async def paced(emulate, connect, clock, budget):
+    """An embedded service with the limit, and a client within it, on one clock that is moved by hand."""
+    service = await emulate(clock=clock, per_minute=LIMIT)
+    return service, await connect(service.url, service.token, clock=clock, budget=budget)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import heapq
 from math import inf
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-import attrs
+from typing import TYPE_CHECKING, Final
 
 from titan_state.core.budget import Priority
+from titan_state.core.reads import Choice, Listing, ListPage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from titan_state.core.tracker import Tracker
 
@@ -31,49 +30,6 @@ WORTH_EXPLORING: Final = 3
 
 EXPLORED_PAGES: Final = 10
 """How many pages one exploration reads at most."""
-
-
-class ListPage(NamedTuple):
-    """A page of a list.
-
-    Attributes:
-        task_id: The task whose executions are listed, None for all.
-        page: The page's number, from 0.
-    """
-
-    task_id: str | None
-    page: int
-
-
-class Choice(NamedTuple):
-    """A request worth sending.
-
-    Attributes:
-        target: A page of a list, or the id of one execution.
-        priority: With which priority it is sent.
-    """
-
-    target: ListPage | str
-    priority: Priority
-
-
-@attrs.define
-class Listing:
-    """What is known of one list.
-
-    Attributes:
-        watched: Whether all it shows is watched, and so whatever is new on it.
-        members: For each page that is read, the executions that were on it and are kept.
-        read_at: For each of these pages, when the last read was sent.
-        sweep: The page that the sweep over the whole list has come to, None if there is none.
-        newest_first: Whether new executions show on the first page.
-    """
-
-    watched: bool = False
-    members: dict[int, tuple[str, ...]] = attrs.field(factory=dict)
-    read_at: dict[int, float] = attrs.field(factory=dict)
-    sweep: int | None = None
-    newest_first: bool = True
 
 
 class Planner:
@@ -100,8 +56,9 @@ class Planner:
         self._heap: list[tuple[float, int, ListPage | str]] = []
         self._count = 0
         self._in_flight: set[ListPage | str] = set()
+        self._not_before: dict[str, float] = {}
         self._explores = True
-        self._explored_at = -inf
+        self._explores_from = -inf
 
     # What is watched.
 
@@ -113,14 +70,16 @@ class Planner:
     def unwatch(self, execution_id: str) -> None:
         """Read an execution no more, unless a list that is watched shows it."""
         self._ids.discard(execution_id)
-        self._strays.discard(execution_id)
-        self._due.pop(execution_id, None)
+        if execution_id in self._due and self._is_listed(execution_id):
+            self._strays.add(execution_id)
+        else:
+            self._let_go(execution_id)
 
     def watch_list(self, task_id: str | None, now: float) -> None:
         """Read a list, all of it once, then the pages that show something worth it."""
         listing = self._listings.setdefault(task_id, Listing(newest_first=self._newest_first))
         listing.watched = True
-        listing.sweep = 0
+        listing.sweep, listing.sweeps_from = 0, now
         self._plan(ListPage(task_id, 0), now)
 
     def unwatch_list(self, task_id: str | None) -> None:
@@ -135,8 +94,9 @@ class Planner:
 
     def next(self, now: float) -> Choice | None:
         """Return the request to send now, and take it as sent; None if nothing is due."""
-        for execution_id, due in self._tracker.needs_confirmation.items():
-            if due <= now and execution_id not in self._in_flight:
+        for execution_id, due in self._confirmations():
+            if due <= now:
+                self._due.pop(execution_id, None)
                 self._in_flight.add(execution_id)
                 return Choice(execution_id, Priority.CONFIRMATION)
         self._explore(now)
@@ -151,9 +111,7 @@ class Planner:
 
     def next_at(self) -> float:
         """Return when the next request is due, infinity if nothing is."""
-        due = min(
-            (at for name, at in self._tracker.needs_confirmation.items() if name not in self._in_flight), default=inf
-        )
+        due = min((at for _, at in self._confirmations()), default=inf)
         top = self._top()
         return due if top is None else min(due, top[0])
 
@@ -172,6 +130,7 @@ class Planner:
     def read(self, execution_id: str, now: float) -> None:
         """Take in that an execution was read by itself, or that it answered 404."""
         self._in_flight.discard(execution_id)
+        self._hold(execution_id, now + self._interval_s)  # a read that settled nothing is not repeated at once
         if execution_id in self._ids or execution_id in self._strays:
             self._plan_single(execution_id, now)
 
@@ -181,7 +140,9 @@ class Planner:
         if isinstance(target, ListPage):
             if target.task_id in self._listings:
                 self._plan(target, now + delay_s)
-        elif target in self._ids or target in self._strays:
+            return
+        self._hold(target, now + delay_s)
+        if target in self._ids or target in self._strays:
             self._plan(target, now + delay_s)
 
     def list_refused(self, target: ListPage) -> bool:
@@ -243,7 +204,7 @@ class Planner:
     def _go_on(self, listing: Listing, target: ListPage, now: float, *, last: bool, all_new: bool, worth: bool) -> bool:
         """Plan the page after this one, where a sweep, an arrival or an exploration leads there."""
         following = ListPage(target.task_id, target.page + 1)
-        if listing.sweep == target.page:
+        if listing.sweep == target.page and now >= listing.sweeps_from:
             if not last:
                 listing.sweep = following.page
                 self._plan(following, now)
@@ -258,22 +219,26 @@ class Planner:
         return False
 
     def sweep_again(self, task_id: str | None, now: float) -> None:
-        """Read the whole of a list once more: new executions do not show on its first page."""
+        """Read the whole of a list that is watched once more: new executions do not show on its first page."""
         listing = self._listings.get(task_id)
-        if listing is not None and listing.sweep is None:
-            listing.newest_first = False
-            listing.sweep = 0
-            self._plan(ListPage(task_id, 0), now + self._recheck_s)
+        if listing is None:
+            return
+        listing.newest_first = False
+        if listing.watched and listing.sweep is None:
+            listing.sweep, listing.sweeps_from = 0, now + self._recheck_s
 
     # How it is kept.
 
     def _strays_of(self, listing: Listing, target: ListPage, ids: Collection[str]) -> list[str]:
-        """Return the executions that the page showed before, and that no other read has shown since."""
+        """Return the executions that the page showed before, and that no other page has shown since."""
         here = set(ids)
+        read_at = listing.read_at.get(target.page, -inf)
         strays = []
         for name in listing.members.get(target.page, ()):
+            if name in here:
+                continue
             seen = self._tracker.seen_at(name)
-            if name not in here and seen is not None and seen[0] <= listing.read_at.get(target.page, -inf):
+            if self._shown.get(name) == target or (seen is not None and seen[0] <= read_at):
                 strays.append(name)
         return strays
 
@@ -289,6 +254,10 @@ class Planner:
         for name in strays:
             if self._tracker.is_live(name):
                 self._uncover(name, now + delay_s)
+            else:
+                self._shown.pop(name, None)
+                if name in self._ids and name not in self._in_flight:
+                    self._plan_single(name, now)
 
     def _uncover(self, execution_id: str, due: float) -> None:
         """Read by itself what no page shows together with others."""
@@ -310,9 +279,24 @@ class Planner:
             if age is not None and execution_id in self._ids:
                 self._plan(execution_id, now + max(2 * self._tracker.thresholds.replica_lag_s, age))
         elif status is not None or self._tracker.is_missing(execution_id):  # it has vanished, or never was
-            self._plan(execution_id, now + self._look_again_s)
+            if execution_id in self._ids:
+                self._plan(execution_id, now + self._look_again_s)
+            else:
+                self._let_go(execution_id)  # its list shows it if it comes back
         else:
             self._plan(execution_id, now + self._interval_s)
+
+    def _confirmations(self) -> Iterator[tuple[str, float]]:
+        """Hand out what awaits confirmation and is not under way, each with the time from which it is due."""
+        for name, at in self._tracker.needs_confirmation.items():
+            if name not in self._in_flight:
+                yield name, max(at, self._not_before.get(name, -inf))
+
+    def _hold(self, execution_id: str, until: float) -> None:
+        if execution_id in self._tracker.needs_confirmation:
+            self._not_before[execution_id] = until
+        else:
+            self._not_before.pop(execution_id, None)
 
     def _is_covered(self, execution_id: str) -> bool:
         page = self._shown.get(execution_id)
@@ -320,14 +304,15 @@ class Planner:
 
     def _explore(self, now: float) -> None:
         """Try the list of all executions, where many are read one by one."""
-        if not self._explores or now < self._explored_at + self._look_again_s or len(self._ids) < WORTH_EXPLORING:
+        if not self._explores or now < self._explores_from or len(self._ids) < WORTH_EXPLORING:
             return
         if None in self._listings and self._listings[None].watched:
             return
-        self._explored_at = now
         alone = sum(1 for name in self._ids if name in self._due and self._tracker.is_live(name))
         if alone < WORTH_EXPLORING:
+            self._explores_from = now + self._interval_s
             return
+        self._explores_from = now + self._look_again_s
         self._listings.setdefault(None, Listing(newest_first=self._newest_first))
         self._plan(ListPage(None, 0), now)
 
@@ -347,9 +332,29 @@ class Planner:
             heapq.heappop(self._heap)
         return None
 
+    def _is_listed(self, execution_id: str) -> bool:
+        """Return whether a list that is watched may show a live execution: its task may be unknown."""
+        execution = self._tracker.snapshot(execution_id) if self._tracker.is_live(execution_id) else None
+        if execution is None:
+            return False
+        lists = [task_id for task_id, listing in self._listings.items() if listing.watched]
+        return None in lists or execution.task_id in lists or (execution.task_id is None and bool(lists))
+
+    def _let_go(self, execution_id: str) -> None:
+        self._strays.discard(execution_id)
+        self._due.pop(execution_id, None)
+        self._not_before.pop(execution_id, None)
+
     def _drop_list(self, task_id: str | None) -> None:
-        self._listings.pop(task_id, None)
+        listing = self._listings.pop(task_id, None)
+        if listing is None:
+            return
         for target in [key for key in self._due if isinstance(key, ListPage) and key.task_id == task_id]:
             del self._due[target]
-        for name in [name for name, page in self._shown.items() if page.task_id == task_id]:
-            self._uncover(name, -inf)
+        for name, page in [(name, page) for name, page in self._shown.items() if page.task_id == task_id]:
+            if name in self._ids or self._is_listed(name):
+                self._uncover(name, listing.read_at[page.page] + 2 * self._interval_s)
+            else:
+                del self._shown[name]
+        for name in [name for name in self._strays if name not in self._ids and not self._is_listed(name)]:
+            self._let_go(name)

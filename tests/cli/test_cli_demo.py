@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+
 import pytest
 
+from titan_state.cli.demo import conclude
+from titan_state.cli.demo_play import Stage
 from titan_state.cli.demo_truth import Account, compare, truth
 from titan_state.core.anomalies import Thresholds
-from titan_state.emulator import Plan, Scenario, Step, TaskServiceEmulator
+from titan_state.emulator import Faults, Plan, Scenario, Step, TaskServiceEmulator
+from titan_state.errors import TooManyRequestsError
+from titan_state.monitor.monitor import Monitor
 from titan_state.testing import ManualClock
 
 TERMINAL = ("completed", "completed_with_errors", "failed", "cancelled")
@@ -29,6 +35,17 @@ def test_demo_ends_well_and_says_what_happened(start):
     assert "callback on_anomaly" in stdout
     assert "refused here" in stdout
     assert "Scaled for the demo: told 2 times as fast; 240 requests a minute" in stdout
+
+
+@asynccontextmanager
+async def on_stage(*plans, speed=1.0, **options):
+    """Set the stage of a demonstration with executions of a test's own."""
+    ids = {plan.note: plan.id for plan in plans}
+    async with (
+        TaskServiceEmulator(Scenario(plans), speed=speed, **options) as service,
+        Monitor(service.url, service.token) as monitor,
+    ):
+        yield Stage(service, monitor, ids, speed, lambda text: None, Thresholds())
 
 
 async def played(*steps, until=40.0, move=None):
@@ -101,3 +118,53 @@ def test_what_was_seen_twice_differs():
     seen, true = Account(), Account()
     seen.anomalies["", "blind"] += 1
     assert compare(seen, true, {}).faults == ["monitor: anomaly blind: callbacks saw 1, truly 0"]
+
+
+def account(stage, capsys):
+    """Return the exit code of the account, and what it says."""
+    code = conclude(stage, {execution_id: name for name, execution_id in stage.ids.items()}, 120, 1.0)
+    return code, capsys.readouterr().out
+
+
+async def test_a_lost_callback_ends_the_demonstration_with_1(capsys):
+    """What the service has in its history and no callback saw is named, and the code says so."""
+    plan = Plan(id="e", note="completes", steps=(Step("running", 0), Step("completed", 0)))
+    async with on_stage(plan) as stage:
+        stage.seen.ends["e", "completed"] += 1
+        stage.seen.entered["e", "running"] += 1
+        code, told = account(stage, capsys)
+        assert code == 1
+        assert "differs: completes: calls of on_completed: callbacks saw 0, truly 1" in told
+        assert "Callbacks and truth differ in 1 points." in told
+        stage.seen.called["e", "on_completed"] += 1
+        code, told = account(stage, capsys)
+        assert code == 0
+        assert "Callbacks and truth agree." in told
+
+
+async def test_requests_beyond_the_limit_end_the_demonstration_with_1(capsys):
+    """A monitor that runs into the limit has not kept its promise, whatever its callbacks saw."""
+    async with on_stage(Plan(id="e", note="completes"), faults=Faults(spurious_429=1.0)) as stage:
+        with pytest.raises(TooManyRequestsError):
+            await stage.monitor.service.list()
+        code, told = account(stage, capsys)
+    assert code == 1
+    assert "were answered with 429" in told
+
+
+async def test_what_does_not_come_in_time_is_a_fault(capsys):
+    """The demonstration ends in any case, and says what it waited for in vain."""
+    async with on_stage(Plan(id="e", note="completes"), speed=1000.0) as stage:
+        assert not await stage.until(lambda: False, "something")
+        code, told = account(stage, capsys)
+    assert code == 1
+    assert "differs: not seen in time: something" in told
+
+
+async def test_entries_are_counted_but_for_the_first():
+    """Every status that was entered counts, `on_completed` once for each end; how it began may be over unseen."""
+    account = await played(
+        Step("running", 1), Step("paused", 1), Step("odd", 1), Step("running", 1), Step("completed", 1)
+    )
+    assert account.entered == {("e", "running"): 2, ("e", "paused"): 1}
+    assert account.called == {("e", "on_completed"): 1}

@@ -102,6 +102,16 @@ def test_a_reader_that_goes_away_is_no_error(serve, start):
     assert process.stderr.read() == ""
 
 
+def test_a_quiet_watch_ends_too_when_its_reader_goes_away(serve, start):
+    """`titan-state watch … | head -1` gives the prompt back though nothing more happens."""
+    process = start("watch", "--all", service=serve(Scenario((plan("a", Step("running", 0)),))))
+    read_line(process, "is running")
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(timeout=60) == 141
+    assert process.stderr.read() == ""
+
+
 def test_emulate_prints_what_another_terminal_needs(start, titan):
     """The two lines set the variables with which every other command finds the service."""
     process = start("emulate", "--executions", "7", "--seed", "3", "--speed", "10")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import sys
 from typing import Any
 
@@ -39,6 +40,21 @@ def trace(text: str) -> None:
     for line in text.splitlines():
         sys.stderr.write(shorten(line, LONGEST_LINE) + "\n")
     sys.stderr.flush()
+
+
+def check_reader() -> None:
+    """Notice that the reader of a pipe has gone although there is nothing to write just now.
+
+    Raises:
+        BrokenPipeError: Nobody can read what would be written to stdout.
+    """
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)  # errors are told unasked
+    except (AttributeError, OSError, ValueError):  # no such call on this platform, or stdout is no file
+        return
+    if any(told & select.POLLERR for _, told in poll.poll(0)):
+        raise BrokenPipeError
 
 
 def swallow_the_rest() -> None:

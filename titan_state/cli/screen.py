@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, Self
 
 from titan_state.cli import wording
-from titan_state.cli.output import emit, emit_json
+from titan_state.cli.output import check_reader, emit, emit_json
 
 if TYPE_CHECKING:
     from titan_state.cli.board import Board
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 TICK_S = 0.25
 """How often a live board is drawn anew."""
+
+READER_S = 1.0
+"""How often it is looked whether anybody still reads the lines."""
 
 
 class Screen(Protocol):
@@ -46,7 +49,7 @@ class Screen(Protocol):
 class Lines:
     """One line for each event."""
 
-    every_s: float | None = None
+    every_s: float | None = READER_S
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +66,8 @@ class Lines:
         emit(text)
 
     def tick(self) -> None:
-        """Do nothing: lines stay."""
+        """Lines stay; but where nobody reads them any more, a quiet watch must not go on unseen."""
+        check_reader()
 
 
 class JsonLines(Lines):

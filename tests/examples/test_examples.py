@@ -1,0 +1,109 @@
+"""Every example, run as a user runs it, against the embedded service."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from titan_state.emulator import Plan, Scenario, Step, Task, TaskServiceEmulator
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+RUNS = Plan(id="runs", steps=(Step("running", 0.0),))
+
+
+async def test_completed_ones_are_called_back_for(start):
+    """It tells of what completes and of what fails, those to come included, and Ctrl-C leaves without a traceback."""
+    plans = [
+        Plan(id="good", steps=(Step("running", 0.5), Step("completed", 1.0))),
+        Plan(id="bad", steps=(Step("running", 0.5), Step("failed", 1.0))),
+    ]
+    async with TaskServiceEmulator(Scenario(plans)) as service:
+        program = await start(EXAMPLES / "on_completed.py", service=service)
+        await program.until("completed  good", "failed     bad")
+        service.add(Plan(id="later", steps=(Step("running", 0.0), Step("completed", 0.0))))
+        await program.until("completed  later")
+        code, complaints = await program.end(by=signal.SIGINT)
+        assert service.executions() == {"good": "completed", "bad": "failed", "later": "completed"}
+    assert (code, complaints) == (0, "")
+    assert len(program.lines) == 3
+    assert any("check first: execution details and platform logs" in line for line in program.lines)
+
+
+async def test_a_task_alone_can_be_watched(start):
+    """With a task's id it tells of the executions of that task only."""
+    plans = [
+        Plan(id="other", task_id="t2", steps=(Step("running", 0.0), Step("completed", 1.0))),
+        Plan(id="mine", task_id="t1", steps=(Step("running", 0.0), Step("completed", 1.5))),
+    ]
+    async with TaskServiceEmulator(Scenario(plans, [Task(id="t1"), Task(id="t2")])) as service:
+        program = await start(EXAMPLES / "on_completed.py", "t1", service=service)
+        await program.until("completed  mine")
+        assert (await program.end(by=signal.SIGINT))[0] == 0
+    assert len(program.lines) == 1
+
+
+async def test_a_legal_action_is_sent(start):
+    """A running execution is paused."""
+    async with TaskServiceEmulator(Scenario([RUNS])) as service:
+        program = await start(EXAMPLES / "check_first.py", "runs", service=service)
+        assert await program.end() == (0, "")
+        assert service.executions() == {"runs": "paused"}
+    assert program.lines[0].startswith("pause is legal: ")
+    assert program.lines[1:] == ["the service accepted it"]
+
+
+async def test_an_illegal_action_is_not_sent(start):
+    """A finished execution is not asked to pause: the reason is told, and the service sees reads only."""
+    ended = Plan(id="ended", steps=(Step("running", 0.0), Step("completed", 0.0)))
+    async with TaskServiceEmulator(Scenario([ended])) as service:
+        program = await start(EXAMPLES / "check_first.py", "ended", service=service)
+        assert await program.end() == (1, "")
+        assert {request.method for request in service.requests} == {"GET"}
+    assert program.lines[0].startswith("pause is not legal: ")
+    assert program.lines[1].startswith("refused here: ")
+
+
+async def test_a_refusal_by_the_service_is_told(start):
+    """Where a deployment does not support the action, its answer is told, with the status as it is."""
+    async with TaskServiceEmulator(Scenario([RUNS]), unsupported=["pause"]) as service:
+        program = await start(EXAMPLES / "check_first.py", "runs", service=service)
+        assert await program.end() == (1, "")
+    assert program.lines[1] == "refused by the service: NOT_IMPLEMENTED, the status is running"
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], []], ids=["unknown", "usage"])
+async def test_what_cannot_be_asked_is_told(start, arguments):
+    """An id that the service does not know, or none at all, ends in one line and not in a traceback."""
+    async with TaskServiceEmulator() as service:
+        program = await start(EXAMPLES / "check_first.py", *arguments, service=service)
+        code, complaints = await program.end()
+    assert code != 0
+    told = [*program.lines, *complaints.splitlines()]
+    assert len(told) == 1
+    assert told[0].startswith("it could not be asked: " if arguments else "usage: ")
+
+
+async def test_anomalies_are_told_once_and_when_they_are_over(start):
+    """An odd status is told and taken back; a finished execution that runs again is confirmed, told, and paged for."""
+    plans = [
+        Plan(id="odd", steps=(Step("running", 0.0), Step("hibernating", 1.0), Step("running", 1.5))),
+        Plan(id="again", steps=(Step("running", 0.0), Step("completed", 1.0), Step("running", 1.5))),
+    ]
+    async with TaskServiceEmulator(Scenario(plans)) as service:
+        program = await start(EXAMPLES / "anomaly_alert.py", service=service)
+        await program.until(
+            "unknown_status of odd", "over: unknown_status of odd", "left_terminal of again", "PAGE: again"
+        )
+        assert await program.end(by=signal.SIGINT) == (0, "")
+    assert len(program.lines) == 4
+    assert all("Check first: " in line for line in program.lines if " of " in line and not line.startswith("over"))
+
+
+def test_every_example_is_run_here():
+    """An example that is added is run by a test, too."""
+    tests = Path(__file__).read_text(encoding="utf-8")
+    names = [path.name for path in EXAMPLES.glob("*.py")]
+    assert len(names) >= 3
+    assert [name for name in names if f'"{name}"' not in tests] == []

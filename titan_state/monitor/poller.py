@@ -13,9 +13,11 @@ import random
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import attrs
+
 from titan_state.clock import within
 from titan_state.core.budget import Priority
-from titan_state.core.planner import ListPage
+from titan_state.core.reads import ListPage
 from titan_state.errors import (
     ForbiddenError,
     NotFoundError,
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     from titan_state.clock import Clock
     from titan_state.core.events import Event
     from titan_state.core.execution import Execution
-    from titan_state.core.planner import Choice, Planner
+    from titan_state.core.planner import Planner
+    from titan_state.core.reads import Choice
     from titan_state.core.tracker import Tracker
     from titan_state.monitor.watches import Watches
 
@@ -206,8 +209,12 @@ class Poller:
 
     def take(self, execution: Execution, sent_at: float, received_at: float) -> None:
         """Hand an execution that was read to the tracker, if it is watched."""
+        known = self._tracker.snapshot(execution.id)
+        if known is not None and execution.task_id is None:
+            execution = attrs.evolve(execution, task_id=known.task_id)  # a list told, where the execution does not
         if not self._watches.covers(execution):
             self._planner.unwatch(execution.id)
+            self._tracker.forget(execution.id, at=received_at)
             return
         baseline = self._watches.baseline(execution)
         events = self._tracker.observe(execution, sent_at=sent_at, received_at=received_at, baseline=baseline)
@@ -218,7 +225,9 @@ class Poller:
         now = self._clock.time()
         sent_at = now if error.sent_at is None else error.sent_at
         received_at = now if error.received_at is None else error.received_at
-        self._commit(self._tracker.absent(execution_id, sent_at=sent_at, received_at=received_at))
+        known = self._tracker.snapshot(execution_id)
+        if execution_id in self._watches.ids or (known is not None and self._watches.covers(known)):
+            self._commit(self._tracker.absent(execution_id, sent_at=sent_at, received_at=received_at))
         self._absent(execution_id)
 
     async def _read_page(self, target: ListPage, priority: Priority) -> None:
@@ -228,7 +237,7 @@ class Poller:
         page = reading.value
         self._watches.began(task_id, reading.served_at)
         self._tracker.contact(sent_at=reading.sent_at, received_at=reading.received_at)
-        items = {item.id: item for item in page.items}
+        items = {item.id: _of_task(item, task_id) for item in page.items}
         known = any(self._tracker.knows(name) for name in items)
         events: list[Event] = []
         watched = [item for item in items.values() if self._watches.covers(item, task_id)]
@@ -267,6 +276,11 @@ class Poller:
                 return True
             self._sizes[target.task_id] = page.count  # the last one, or a service with smaller pages: the next tells
         return False
+
+
+def _of_task(item: Execution, task_id: str | None) -> Execution:
+    """Return an execution with the task whose list shows it, where it does not say so itself."""
+    return item if task_id is None or item.task_id is not None else attrs.evolve(item, task_id=task_id)
 
 
 def _is_newest_first(page: Page) -> bool:

@@ -1,0 +1,41 @@
+"""A deployment whose executions do not say which task they are of, and whose lists show only what is under way."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from titan_state import Monitor
+
+
+async def test_an_execution_that_leaves_its_tasks_list_is_still_of_that_task(clock, until):
+    """Its end is told, though the read of it does not name the task that is watched."""
+    statuses = {"x": "running", "y": "running"}
+    singles: list[str] = []
+
+    async def listed(request):
+        return web.json_response(
+            {
+                "success": True,
+                "data": [{"id": name, "status": now} for name, now in statuses.items() if now == "running"],
+            }
+        )
+
+    async def single(request):
+        singles.append(request.match_info["id"])
+        return web.json_response({"success": True, "data": {"id": singles[-1], "status": statuses[singles[-1]]}})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/tasks/t/executions", listed)
+    app.router.add_get("/api/v1/executions/{id}", single)
+    ended: list[str] = []
+    async with TestServer(app) as server, Monitor(f"http://127.0.0.1:{server.port}", "token", clock=clock) as monitor:
+        monitor.on_completed(lambda event: ended.append(event.execution_id), name="ended")
+        monitor.watch_task("t")
+        await until(lambda: len(monitor.executions()) == 2)
+        assert {execution.task_id for execution in monitor.executions()} == {"t"}
+        statuses["x"] = "completed"
+        await until(lambda: ended, seconds=30)
+        await clock.advance(10)
+    assert ended == ["x"]
+    assert singles == ["x"]

@@ -84,6 +84,27 @@ def test_executions_that_are_pushed_to_the_next_page_are_found_there(listed):
     assert set(listed.due(100.0)) == {ALL, NEXT, ListPage(None, 2)}
 
 
+def test_what_another_page_has_shown_already_is_not_looked_for(listed):
+    """The next page was read first, and shows what this one has lost: nothing is missing."""
+    listed.due(2.0)
+    listed.page(NEXT, 3.0, live("c", "b", "a"))
+    listed.page(ALL, 4.0, live("e", "d"), last=False)
+    log = listed.play(12.0, lambda target, now: listed.planner.failed(target, now, 60.0), 4.0)
+    assert {target for _, target in log} == {ALL, NEXT}
+
+
+def test_a_finished_execution_that_leaves_its_page_is_not_looked_for(listed):
+    """Where only its list is watched, it is of interest while a page shows it."""
+    listed.due(2.0)
+    listed.page(NEXT, 2.0, {"b": "running", "z": "running", "a": "completed"})
+    listed.page(ALL, 2.0, live("d", "c"), last=False)
+    listed.due(4.0)
+    listed.page(NEXT, 4.0, live("b", "z"))
+    listed.page(ALL, 4.0, live("d", "c"), last=False)
+    log = listed.play(60.0, lambda target, now: listed.planner.failed(target, now, 90.0), 4.0)
+    assert not any(isinstance(target, str) for _, target in log)
+
+
 def test_an_execution_that_no_page_shows_any_more_is_read_by_itself(listed):
     """Being missing from a list is a reason to ask for that execution, and no more than that."""
     listed.due(2.0)

@@ -181,8 +181,8 @@ class Planner:
         for name in ids:
             if not self._tracker.is_live(name):
                 self._shown.pop(name, None)
-        kept = tuple(name for name in ids if self._tracker.status(name) is not None)
-        live = [name for name in kept if self._tracker.is_live(name)]
+        live = [name for name in ids if self._tracker.is_live(name)]
+        kept = tuple(name for name in ids if name in live or self._tracker.status(name) is not None)
         listing.members[target.page] = kept
         listing.read_at[target.page] = sent_at
         self._place_strays(listing, target, strays, now)
@@ -244,12 +244,9 @@ class Planner:
 
     def _place_strays(self, listing: Listing, target: ListPage, strays: list[str], now: float) -> None:
         """Look for executions that have left a page: new ones push them to the next; else one by one."""
-        if not strays:
-            return
-        following = ListPage(target.task_id, target.page + 1)
         delay_s = 0.0
-        if listing.newest_first:
-            self._plan(following, now)
+        if strays and listing.newest_first:
+            self._plan(ListPage(target.task_id, target.page + 1), now)
             delay_s = 2 * self._interval_s  # the next page may show them before
         for name in strays:
             if self._tracker.is_live(name):
@@ -334,11 +331,12 @@ class Planner:
 
     def _is_listed(self, execution_id: str) -> bool:
         """Return whether a list that is watched may show a live execution: its task may be unknown."""
-        execution = self._tracker.snapshot(execution_id) if self._tracker.is_live(execution_id) else None
-        if execution is None:
+        if not self._tracker.is_live(execution_id):
             return False
-        lists = [task_id for task_id, listing in self._listings.items() if listing.watched]
-        return None in lists or execution.task_id in lists or (execution.task_id is None and bool(lists))
+        execution = self._tracker.snapshot(execution_id)
+        lists = [key for key, listing in self._listings.items() if listing.watched]
+        task_id = None if execution is None else execution.task_id
+        return bool(lists) and (task_id is None or None in lists or task_id in lists)
 
     def _let_go(self, execution_id: str) -> None:
         self._strays.discard(execution_id)

@@ -1,4 +1,4 @@
-"""A deployment whose executions do not say which task they are of, and whose lists show only what is under way."""
+"""Executions that do not say which task they are of, that leave their list, or that nobody watches any more."""
 
 from __future__ import annotations
 
@@ -39,3 +39,18 @@ async def test_an_execution_that_leaves_its_tasks_list_is_still_of_that_task(clo
         await clock.advance(10)
     assert ended == ["x"]
     assert singles == ["x"]
+
+
+async def test_a_404_of_what_is_not_watched_any_more_is_no_anomaly(service, monitor, clock):
+    """Unwatching an id that was not found ends it: nothing is raised for it later, and nothing is asked."""
+    raised: list[str] = []
+    async with monitor:
+        monitor.on_anomaly(lambda event: raised.append(event.execution_id), name="raised")
+        monitor.watch("nowhere")
+        await clock.advance(4)
+        monitor.unwatch("nowhere")
+        await clock.advance(15)
+        before = len(service.requests)
+        await clock.advance(60)
+    assert raised == []
+    assert len(service.requests) == before

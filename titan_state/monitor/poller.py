@@ -228,6 +228,8 @@ class Poller:
         known = self._tracker.snapshot(execution_id)
         if execution_id in self._watches.ids or (known is not None and self._watches.covers(known)):
             self._commit(self._tracker.absent(execution_id, sent_at=sent_at, received_at=received_at))
+        else:
+            self._tracker.forget(execution_id, at=now)
         self._absent(execution_id)
 
     async def _read_page(self, target: ListPage, priority: Priority) -> None:

@@ -17,6 +17,7 @@ class Account:
         seq: The number of the last event.
         status: The status that the events have led to, None before the first sight.
         open: The anomalies that were detected and not cleared.
+        may_be_adopted: Whether its first event may leave a terminal status that was there before the watch began.
     """
 
     def __init__(self, name: str) -> None:
@@ -24,6 +25,7 @@ class Account:
         self.seq = 0
         self.status: str | None = None
         self.open: set[AnomalyKind] = set()
+        self.may_be_adopted = False
         self._last: Event | None = None
 
     def take(self, events: list[Event], *, new_life: bool = False) -> None:
@@ -57,7 +59,8 @@ class Account:
             assert event.move is None
             assert not event.forced
         else:
-            assert event.source == self.status
+            adopted = self.may_be_adopted and self.status is None and event.source in LIFECYCLE.terminal
+            assert adopted or event.source == self.status
             if event.forced:
                 assert LIFECYCLE.path(event.source, event.dest) is None
                 assert isinstance(self._last, AnomalyDetected)  # what forces a move stands just before it

@@ -11,12 +11,23 @@ from collections import defaultdict
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
 from account import Account
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from titan_state import Action, AnomalyKind, Event, Monitor, Status, Thresholds, TitanStateError, Transitioned
+from titan_state import (
+    Action,
+    AnomalyDetected,
+    AnomalyKind,
+    Event,
+    Monitor,
+    Status,
+    Thresholds,
+    TitanStateError,
+    Transitioned,
+)
 from titan_state.core.lifecycle import Lifecycle
 from titan_state.emulator import Faults, Plan, Scenario, Task, TaskServiceEmulator
 from titan_state.testing import ManualClock
@@ -29,15 +40,13 @@ SETTLE_S = 150.0
 
 names = st.sampled_from(NAMES)
 rough = st.fixed_dictionaries(
-    {},
+    {"stale": st.sampled_from([0.0, 0.3, 0.8]), "stale_s": st.sampled_from([1.0, 4.0])},
     optional={
         name: st.sampled_from([0.1, 0.3])
         for name in ("server_error", "error_after", "reset", "lost_answer", "late", "slow", "truncated", "html")
     }
     | {
         "garbled": st.sampled_from([0.1, 0.3]),
-        "stale": st.sampled_from([0.3, 0.8]),
-        "stale_s": st.sampled_from([1.0, 4.0]),
         "slow_s": st.sampled_from([0.5, 3.0, 8.0]),
         "late_s": st.sampled_from([0.5, 3.0]),
         "list_lag_s": st.sampled_from([1.0, 4.0]),
@@ -58,7 +67,7 @@ class RandomWorld(RuleBasedStateMachine):
         self.streamed: dict[str, list[Event]] = defaultdict(list)
         self.called: dict[str, list[Event]] = defaultdict(list)
         self.actions: list[asyncio.Task[Any]] = []
-        self.removed: set[str] = set()
+        self.acted: set[str] = set()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
@@ -68,14 +77,23 @@ class RandomWorld(RuleBasedStateMachine):
         shape=st.sampled_from(["items", "executions", "array"]),
         max_limit=st.sampled_from([1, 2, 100]),
         delay_s=st.sampled_from([0.0, 3.0]),
+        dated=st.booleans(),
         seed=st.integers(0, 3),
     )
-    def begin(self, watch: str, shape: str, max_limit: int, delay_s: float, seed: int) -> None:
+    def begin(self, watch: str, shape: str, max_limit: int, delay_s: float, dated: bool, seed: int) -> None:
         self.clock = ManualClock()
         scenario = Scenario([Plan(id=name, task_id="t") for name in NAMES], [Task(id="t")])
         self.service = TaskServiceEmulator(
-            scenario, clock=self.clock, seed=seed, list_shape=shape, max_limit=max_limit, action_delay_s=delay_s
+            scenario,
+            clock=self.clock,
+            seed=seed,
+            list_shape=shape,
+            max_limit=max_limit,
+            action_delay_s=delay_s,
+            updated_at=dated,
         )
+        for account in self.accounts.values():
+            account.may_be_adopted = watch != "ids"
         self.run(self._enter(watch))
 
     async def _enter(self, watch: str) -> None:
@@ -106,7 +124,6 @@ class RandomWorld(RuleBasedStateMachine):
     @rule(name=names, status=st.sampled_from([*Status, *ODD]))
     def move(self, name: str, status: str) -> None:
         self.service.move(name, str(status))
-        self.removed.discard(name)
 
     @rule(name=names)
     def move_lawfully(self, name: str) -> None:
@@ -115,12 +132,20 @@ class RandomWorld(RuleBasedStateMachine):
             self.service.move(name, ways[0].dest)
 
     @rule(name=names)
+    def flip(self, name: str) -> None:
+        """Somebody else pauses or resumes it."""
+        other = {"running": "paused", "paused": "running"}.get(self.service.executions().get(name, ""))
+        if other is not None:
+            self.service.move(name, other)
+
+    @rule(name=names)
     def remove(self, name: str) -> None:
         self.service.remove(name)
-        self.removed.add(name)
 
     @rule(name=names, action=st.sampled_from(list(Action)), force=st.booleans())
     def act(self, name: str, action: Action, force: bool) -> None:
+        self.acted.add(name)
+
         async def send() -> None:
             self.actions.append(asyncio.ensure_future(self.monitor.act(name, action, force=force)))
 
@@ -148,12 +173,17 @@ class RandomWorld(RuleBasedStateMachine):
             self._is_no_invention(name)
 
     def _is_no_invention(self, name: str) -> None:
-        """Every status that was told as seen was truly entered, and every grave anomaly has its reason in the truth."""
+        """Every status that was told as seen was truly entered, in that order; grave anomalies have their reason.
+
+        The order of flips is not certain where an action of ours may have caused them (see docs/architecture.md).
+        """
         history = [entry.status for entry in self.service.history(name)]
-        for event in self.streamed[name]:
-            if isinstance(event, Transitioned) and not event.inferred:
-                assert event.dest in history
-        opened = {event.kind for event in self.streamed[name] if event.type == "anomaly_detected"}
+        told = [event.dest for event in self.streamed[name] if isinstance(event, Transitioned) and not event.inferred]
+        assert set(told) <= set(history)
+        if name not in self.acted:
+            rest = iter(history)
+            assert all(status in rest for status in told)
+        opened = {event.kind for event in self.streamed[name] if isinstance(event, AnomalyDetected)}
         if AnomalyKind.LEFT_TERMINAL in opened:
             assert MODEL.terminal & set(history[:-1])
         if AnomalyKind.UNKNOWN_STATUS in opened:
@@ -200,5 +230,5 @@ class RandomWorld(RuleBasedStateMachine):
         await self.service.__aexit__(None, None, None)
 
 
-TestRandomWorld = RandomWorld.TestCase
+TestRandomWorld = pytest.mark.timeout(300)(RandomWorld.TestCase)
 TestRandomWorld.settings = settings(deadline=None, max_examples=30, stateful_step_count=25)

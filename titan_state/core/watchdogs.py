@@ -54,12 +54,15 @@ class Watchdogs:
         return self._looked_sent <= when
 
     def is_live(self, record: Record) -> bool:
-        """Return whether an execution was seen, has not finished and has not vanished."""
-        return (
-            record.status != UNSEEN
-            and record.status not in self._lifecycle.terminal
-            and not record.has_open(AnomalyKind.VANISHED)
-        )
+        """Return whether an execution was seen, has not finished and has not vanished.
+
+        One that was only seen in a status outside the model lives, as far as is known.
+        """
+        if record.status == UNSEEN:
+            unfinished = record.has_open(AnomalyKind.UNKNOWN_STATUS)
+        else:
+            unfinished = record.status not in self._lifecycle.terminal
+        return unfinished and not record.has_open(AnomalyKind.VANISHED)
 
     def blinded(self, at: float, story: str) -> bool:
         """Say that the monitor sees nothing, for another reason than silence; return False if that rule is off."""

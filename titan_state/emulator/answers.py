@@ -119,6 +119,8 @@ def execution_payload(backend: Backend, run: Run, at: float) -> dict[str, Any]:
         "finished_at": None if finished is None else iso(backend.wall(finished)),
         "error": run.plan.error if last.status in ("failed", "completed_with_errors") else None,
     }
+    if not backend.settings.updated_at:
+        del payload["updated_at"]
     if run.plan.reports_progress:
         progress = _progress(run, last.status, at)
         payload["progress"] = progress

@@ -49,6 +49,7 @@ class Settings:
         run_id_field: The name under which a new run's id is answered.
         created_status: The HTTP status of a new task or run.
         status_filter: Whether lists of executions honour `?status=`; it is ignored otherwise.
+        updated_at: Whether executions say when they were last changed.
     """
 
     list_shape: ListShape = attrs.field(default="items", validator=attrs.validators.in_(get_args(ListShape)))
@@ -63,6 +64,7 @@ class Settings:
     run_id_field: RunIdField = attrs.field(default="id", validator=attrs.validators.in_(get_args(RunIdField)))
     created_status: int = 201
     status_filter: bool = False
+    updated_at: bool = True
 
 
 class SettingOptions(TypedDict, total=False):
@@ -78,6 +80,7 @@ class SettingOptions(TypedDict, total=False):
     run_id_field: RunIdField
     created_status: int
     status_filter: bool
+    updated_at: bool
 
 
 @attrs.frozen

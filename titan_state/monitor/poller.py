@@ -11,7 +11,7 @@ import contextlib
 import logging
 import random
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import attrs
 
@@ -116,8 +116,11 @@ class Poller:
             ForbiddenError: A scope is missing.
         """
         ticker = asyncio.create_task(self._tick(), name="titan_state ticker")
+        ticker.add_done_callback(lambda _: self.wake())
         try:
             while self._fatal is None:
+                if ticker.done():
+                    ticker.result()  # it ends by an error only
                 await self._room()
                 self._wake.clear()
                 now = self._clock.time()
@@ -140,7 +143,7 @@ class Poller:
         with contextlib.suppress(TimeoutError):
             await within(self._clock, min(max(0.0, seconds), LONGEST_IDLE_S), self._wake.wait())
 
-    async def _tick(self) -> None:
+    async def _tick(self) -> NoReturn:
         while True:
             await self._clock.sleep(TICK_S)
             now = self._clock.time()

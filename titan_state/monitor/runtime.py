@@ -15,7 +15,7 @@ from titan_state.clock import Clock, SystemClock
 from titan_state.core.lifecycle import Lifecycle
 from titan_state.core.planner import Planner
 from titan_state.core.tracker import Tracker
-from titan_state.errors import MonitorClosedError, ServiceError
+from titan_state.errors import MonitorClosedError
 from titan_state.monitor.control import Control
 from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
 from titan_state.monitor.handlers import Filter, Handlers, Options, Registry
@@ -121,7 +121,7 @@ class Runtime(Registry):
         self._runner: asyncio.Task[None] | None = None
         self._body: asyncio.Task[Any] | None = None
         self._cancelling = 0
-        self._fatal: ServiceError | None = None
+        self._fatal: Exception | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -167,7 +167,7 @@ class Runtime(Registry):
     async def _run(self) -> None:
         try:
             await self._poller.run()
-        except ServiceError as error:
+        except Exception as error:  # noqa: BLE001 - raised out of the body, a mistake of our own too: none may go unseen
             self._fatal = error
             self._waits.fail(error)
             self._streams.end(error)

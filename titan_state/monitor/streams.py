@@ -15,8 +15,6 @@ from titan_state.core.events import AnomalyDetected, Event, Transitioned
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from titan_state.errors import TitanStateError
-
 
 class Streams:
     """The event streams that are being read.
@@ -27,7 +25,7 @@ class Streams:
     def __init__(self, drained: Callable[[], None]) -> None:
         self._queues: dict[asyncio.Event, deque[Event]] = {}
         self._drained = drained
-        self._end: TitanStateError | None = None
+        self._end: Exception | None = None
 
     @property
     def backlog(self) -> int:
@@ -40,7 +38,7 @@ class Streams:
             queue.extend(events)
             arrived.set()
 
-    def end(self, error: TitanStateError) -> None:
+    def end(self, error: Exception) -> None:
         """End every stream, and every one to come, with an error once it is read to its end."""
         self._end = error
         for arrived in self._queues:
@@ -73,7 +71,7 @@ class Waits:
     def __init__(self, terminal: frozenset[str]) -> None:
         self._terminal = terminal
         self._futures: dict[str, list[tuple[bool, asyncio.Future[None]]]] = {}
-        self._end: TitanStateError | None = None
+        self._end: Exception | None = None
 
     async def changed(self, execution_id: str, *, end: bool) -> None:
         """Return when an event shows an execution, or its end, or when a read says that it does not exist.
@@ -108,7 +106,7 @@ class Waits:
             if not future.done():
                 future.set_result(None)
 
-    def fail(self, error: TitanStateError) -> None:
+    def fail(self, error: Exception) -> None:
         """Wake everybody with an error, also those who are still to come."""
         self._end = error
         for entries in self._futures.values():

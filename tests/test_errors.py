@@ -32,7 +32,6 @@ VALUES = {
     "request": "GET /executions/e-1",
     "sent": False,
     "body": "<html>",
-    "accepted": True,
     "http_status": 409,
     "reset_s": 12.5,
     "delay": 3.0,

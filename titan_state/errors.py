@@ -19,7 +19,8 @@ TitanStateError
 └── ServiceError                  a request to the Task Service did not succeed
     ├── TransportError            no whole answer arrived
     │   ├── ConnectionFailedError (also a ConnectionError)
-    │   └── RequestTimeoutError   (also a TimeoutError)
+    │   ├── RequestTimeoutError   (also a TimeoutError)
+    │   └── TokenUnavailableError the function that gives the token failed; nothing was sent
     ├── PayloadError              an answer that is not what it should be
     │   └── BodyTooLargeError
     └── ResponseError             the service answered with an error
@@ -239,6 +240,13 @@ class ConnectionFailedError(TransportError, ConnectionError):
 
 class RequestTimeoutError(TransportError, TimeoutError):
     """The answer did not arrive in time."""
+
+
+class TokenUnavailableError(TransportError):
+    """The function that gives the token raised, or returned what cannot be one; the cause is chained."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=False)
 
 
 class PayloadError(ServiceError):

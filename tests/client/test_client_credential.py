@@ -19,6 +19,7 @@ from titan_state.errors import (
     PayloadError,
     RedirectError,
     ResponseError,
+    TokenUnavailableError,
     TransportError,
     UnauthorizedError,
 )
@@ -126,8 +127,8 @@ async def test_a_fixed_token_is_not_sent_again_when_refused(connect, hostile):
     assert len(hostile.requests) == 1
 
 
-async def test_what_the_function_raises_is_raised(emulator, connect):
-    """The function's own error reaches who asked; the next request asks it again."""
+async def test_what_the_function_raises_is_chained(emulator, connect):
+    """A function that fails is an error of the network's kind: nothing was sent, and the next request asks it again."""
     answers = [LookupError("the vault is closed"), emulator.token]
 
     def token():
@@ -137,8 +138,10 @@ async def test_what_the_function_raises_is_raised(emulator, connect):
         return answer
 
     client = await connect(emulator.url, token)
-    with pytest.raises(LookupError, match="the vault is closed"):
+    with pytest.raises(TokenUnavailableError, match="raised LookupError") as raised:
         await client.list()
+    assert "the vault is closed" in str(raised.value.__cause__)
+    assert not raised.value.sent
     assert client.budget.in_flight == 0
     assert (await client.list()).value.items == ()
 
@@ -179,7 +182,7 @@ def test_what_cannot_be_a_token_is_refused_without_showing_it(bad):
 async def test_what_the_function_returns_is_checked_too(connect, hostile, bad):
     """A function that returns no token is said to, and nothing is sent."""
     client = await connect(hostile.url, lambda: bad)
-    with pytest.raises(ConfigurationError, match="the token") as raised:
+    with pytest.raises(TokenUnavailableError, match="the token") as raised:
         await client.get("e")
     assert "secret" not in str(raised.value)
     assert hostile.requests == []

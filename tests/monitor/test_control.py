@@ -13,12 +13,14 @@ from titan_state import (
     AnomalyKind,
     ExecutionNotFoundError,
     IllegalActionError,
+    Monitor,
+    RequestBudget,
     RunOutcomeUnknownError,
     TitanStateError,
 )
 from titan_state.core.events import ActionAccepted, ActionRefused, ActionSent, ActionUnknown, Transitioned
-from titan_state.emulator import Faults, Plan, Step, Task, When
-from titan_state.errors import ConnectionFailedError, NotFoundError
+from titan_state.emulator import Faults, Plan, Scenario, Step, Task, TaskServiceEmulator, When
+from titan_state.errors import ConnectionFailedError, NotFoundError, TokenUnavailableError
 
 LONG = Plan(id="long", steps=(Step("running", 0.0), Step("completed", 10_000.0)))
 
@@ -130,9 +132,6 @@ async def test_a_refusal_carries_code_and_status(service, monitor, clock, status
 
 async def test_a_deployment_without_control(clock):
     """501 is a refusal, not an unknown outcome."""
-    from titan_state import Monitor
-    from titan_state.emulator import Scenario, TaskServiceEmulator
-
     async with (
         TaskServiceEmulator(Scenario([LONG]), clock=clock, unsupported=("pause",)) as service,
         Monitor(service.url, service.token, clock=clock) as monitor,
@@ -181,6 +180,43 @@ async def test_a_request_that_was_throttled_is_sent_again(service, monitor, cloc
     assert [request.status for request in service.requests if request.method == "POST"] == [429, 200]
 
 
+async def test_a_cancelled_action_may_still_take_effect(service, monitor, clock, until):
+    """Cancelling an action that is on its way is an unknown outcome: the pause that comes of it is explained."""
+    events: list = []
+    service.add(LONG)
+    service.faults = Faults(slow=When(every=1, only="/pause"), slow_s=30.0)
+    async with monitor:
+        reader = asyncio.create_task(collect(monitor, events))
+        acting = asyncio.ensure_future(monitor.pause("long"))
+        await until(lambda: service.executions()["long"] == "paused")
+        acting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await acting
+        await until(lambda: monitor.check("long", "resume").allowed)
+        await clock.advance(30)
+        reader.cancel()
+    assert ActionUnknown in [type(event) for event in events]
+    assert [event.cause for event in events if isinstance(event, Transitioned)] == ["platform", "action"]
+    assert not monitor.anomalies("long")
+
+
+async def test_a_token_that_cannot_be_had(service, clock):
+    """Where the token's function fails, nothing was sent: the action explains nothing, and the error is chained."""
+    tokens = [service.token]
+    service.add(LONG)
+
+    def token():
+        return tokens.pop()
+
+    async with Monitor(service.url, token, clock=clock) as monitor:
+        await spent(clock, monitor.verdict("long", "pause"))
+        service.tokens.clear()
+        with pytest.raises(TokenUnavailableError) as caught:
+            await spent(clock, monitor.pause("long"))
+        assert isinstance(caught.value.__cause__, IndexError)
+        assert service.executions()["long"] == "running"
+
+
 async def test_an_accepted_action_without_effect(service, monitor, clock, until):
     """An accepted action that shows no effect in time is an anomaly, which ends when the effect comes."""
     service.add(LONG)
@@ -203,8 +239,6 @@ async def test_an_unknown_execution(service, monitor, clock):
 
 async def test_a_service_that_cannot_be_reached(clock):
     """A request that certainly was not sent is the network's error, chained, and explains nothing."""
-    from titan_state import Monitor
-
     async with Monitor("http://127.0.0.1:9", "token", clock=clock) as monitor:
         with pytest.raises(ConnectionFailedError) as caught:
             await spent(clock, monitor.pause("x"))
@@ -232,9 +266,6 @@ TASK = Task(id="task", template=Plan(steps=(Step("running", 1.0), Step("complete
 
 @pytest.fixture
 async def with_task(clock):
-    from titan_state import Monitor, RequestBudget
-    from titan_state.emulator import Scenario, TaskServiceEmulator
-
     async with TaskServiceEmulator(Scenario(tasks=[TASK]), clock=clock, per_minute=None) as service:
         yield service, Monitor(service.url, service.token, clock=clock, budget=RequestBudget(per_minute=1200))
 

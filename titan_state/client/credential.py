@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from titan_state.errors import ConfigurationError
+from titan_state.errors import ConfigurationError, TokenUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -80,14 +80,21 @@ class Credential:
             issue: The number of the issue that was refused, 0 to get the first one.
 
         Raises:
-            ConfigurationError: What was returned cannot be a token. The message does not show it.
+            TokenUnavailableError: The function raised, or returned what cannot be a token, which is not shown.
         """
         async with self._renewing:
             if self._source is None or self._issue != issue:
                 return
-            answer = self._source()
-            token = await answer if inspect.isawaitable(answer) else answer
-            self._take(_checked(token, "the function that was given for it returned none"))
+            try:
+                answer = self._source()
+                token = await answer if inspect.isawaitable(answer) else answer
+            except Exception as error:
+                name = type(error).__name__
+                raise TokenUnavailableError(f"the function that gives the token raised {name}") from error
+            try:
+                self._take(_checked(token, "the function that gives it returned none"))
+            except ConfigurationError as error:
+                raise TokenUnavailableError(str(error)) from None
 
     def redact(self, text: str) -> str:
         """Return `text` with every token in it replaced, plain or escaped for JSON, HTML or a URL."""

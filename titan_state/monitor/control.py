@@ -5,6 +5,7 @@ An answer that does not come is resolved by reading. Watching for the effect aft
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
@@ -120,6 +121,9 @@ class Control:
             reading = await self._unless_throttled(lambda: self._service.act(execution_id, action))
         except ServiceError as error:
             await self._failed(execution_id, action, verdict, sent_at, error)
+        except asyncio.CancelledError:  # it may be on its way, and nobody waits to see
+            self._commit(self._tracker.action_unknown(execution_id, action, at=self._clock.time()))
+            raise
         else:
             self._accepted(execution_id, action, sent_at)
             if reading.value is not None and reading.value.id == execution_id:

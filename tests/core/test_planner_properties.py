@@ -38,7 +38,7 @@ class AnyWorld(RuleBasedStateMachine):
         self.under_way: dict[object, float] = {}
 
     def watched(self, name):
-        return self.watches.covers(Execution(name, "running", task_id=TASKS[name]))
+        return self.watches.covers(name, TASKS[name])
 
     def live(self):
         """Return what must not be forgotten: the live executions that are watched."""

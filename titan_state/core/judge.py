@@ -74,6 +74,8 @@ class Judge:
             self._counts.stale += 1
             return
         self._suspects.dismiss(record)
+        if record.status == UNSEEN:
+            record.identify(execution)
         rare.odd_since = sent_at if rare.odd_since is None else max(rare.odd_since, sent_at)
         message = f"status {shorten(execution.status)!r} is not in the model"
         self._chronicle.detect(record, AnomalyKind.UNKNOWN_STATUS, received_at, message, execution)

@@ -79,6 +79,16 @@ class Knowledge:
             if execution is not None:
                 yield execution
 
+    def tasks(self) -> Iterator[tuple[str, str | None]]:
+        """Hand out the id and the task of every execution that is kept in full, also of those never seen."""
+        for record in self._records.values():
+            yield record.id, record.task_id
+
+    def task_of(self, execution_id: str) -> str | None:
+        """Return the task that an execution is a run of, None if that is not known."""
+        record = self._records.get(execution_id)
+        return None if record is None else record.task_id
+
     def knows(self, execution_id: str) -> bool:
         """Return whether an execution was seen before, also if it was let go since."""
         return self.status(execution_id) is not None or self._retention.find(execution_id) is not None

@@ -94,9 +94,9 @@ class Monitor(Runtime):
             self._watches.lists.pop(key, None)
             self._planner.unwatch_list(key)
         now = self._clock.time()
-        for execution in tuple(self._tracker.snapshots()):
-            if not self._watches.covers(execution):
-                self._tracker.forget(execution.id, at=now)
+        for name, task in tuple(self._tracker.tasks()):
+            if not self._watches.covers(name, task):
+                self._tracker.forget(name, at=now)
 
     def _watch_list(self, task_id: str | None) -> None:
         now = self._now()

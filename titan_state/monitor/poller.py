@@ -212,14 +212,12 @@ class Poller:
 
     def take(self, execution: Execution, sent_at: float, received_at: float) -> None:
         """Hand an execution that was read to the tracker, if it is watched."""
-        known = self._tracker.snapshot(execution.id)
-        if known is not None and execution.task_id is None:
-            execution = attrs.evolve(execution, task_id=known.task_id)  # a list told, where the execution does not
-        if not self._watches.covers(execution):
+        execution = _of_task(execution, self._tracker.task_of(execution.id))  # a list may have told
+        if not self._watches.covers(execution.id, execution.task_id):
             self._planner.unwatch(execution.id)
             self._tracker.forget(execution.id, at=received_at)
             return
-        baseline = self._watches.baseline(execution)
+        baseline = self._watches.baseline(execution.id, execution.task_id)
         events = self._tracker.observe(execution, sent_at=sent_at, received_at=received_at, baseline=baseline)
         self._commit(events)
 
@@ -228,8 +226,7 @@ class Poller:
         now = self._clock.time()
         sent_at = now if error.sent_at is None else error.sent_at
         received_at = now if error.received_at is None else error.received_at
-        known = self._tracker.snapshot(execution_id)
-        if execution_id in self._watches.ids or (known is not None and self._watches.covers(known)):
+        if self._watches.covers(execution_id, self._tracker.task_of(execution_id)):
             self._commit(self._tracker.absent(execution_id, sent_at=sent_at, received_at=received_at))
         else:
             self._tracker.forget(execution_id, at=now)
@@ -245,13 +242,13 @@ class Poller:
         items = {item.id: _of_task(item, task_id) for item in page.items}
         known = any(self._tracker.knows(name) for name in items)
         events: list[Event] = []
-        watched = [item for item in items.values() if self._watches.covers(item, task_id)]
+        watched = [item for item in items.values() if self._watches.covers(item.id, item.task_id, task_id)]
         for item in watched:
             events += self._tracker.observe(
                 item,
                 sent_at=reading.sent_at,
                 received_at=reading.received_at,
-                baseline=self._watches.baseline(item, task_id),
+                baseline=self._watches.baseline(item.id, item.task_id, task_id),
             )
         self._commit(events)
         ids = frozenset(items)
@@ -284,7 +281,7 @@ class Poller:
 
 
 def _of_task(item: Execution, task_id: str | None) -> Execution:
-    """Return an execution with the task whose list shows it, where it does not say so itself."""
+    """Return an execution with the task that it is known to be of, where it does not say so itself."""
     return item if task_id is None or item.task_id is not None else attrs.evolve(item, task_id=task_id)
 
 

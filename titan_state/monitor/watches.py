@@ -14,8 +14,6 @@ from titan_state.core.retention import Baseline
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from titan_state.core.execution import Execution
-
 
 @attrs.define
 class Watches:
@@ -44,20 +42,24 @@ class Watches:
         if baseline is not None:
             self.lists[task_id] = attrs.evolve(baseline, complete=True)
 
-    def covers(self, execution: Execution, shown_by: str | None = None) -> bool:
-        """Return whether an execution is watched; `shown_by` is the task whose list shows it."""
-        return (
-            execution.id in self.ids
-            or None in self.lists
-            or (execution.task_id is not None and execution.task_id in self.lists)
-            or (shown_by is not None and shown_by in self.lists)
-        )
+    def covers(self, execution_id: str, task_id: str | None, shown_by: str | None = None) -> bool:
+        """Return whether an execution is watched.
 
-    def baseline(self, execution: Execution, shown_by: str | None = None) -> Baseline | None:
+        Args:
+            execution_id: The execution.
+            task_id: Its task, None if that is not known.
+            shown_by: The task whose list shows it, None for the list of all, or a read of the execution by itself.
+        """
+        return execution_id in self.ids or self._list_of(task_id, shown_by) is not None
+
+    def baseline(self, execution_id: str, task_id: str | None, shown_by: str | None = None) -> Baseline | None:
         """Return the baseline that a first sight of an execution is held against, None for one watched by its id."""
-        if execution.id in self.ids:
-            return None
-        for task_id in (shown_by, execution.task_id, None):
-            if task_id in self.lists:
-                return self.lists[task_id]
+        return None if execution_id in self.ids else self._list_of(task_id, shown_by)
+
+    def _list_of(self, task_id: str | None, shown_by: str | None) -> Baseline | None:
+        """Return the baseline of the watched list that an execution belongs to, None if there is none."""
+        for name in (shown_by, task_id, None):
+            baseline = self.lists.get(name)
+            if baseline is not None:
+                return baseline
         return None

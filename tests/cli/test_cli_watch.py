@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from titan_state.emulator import Plan, Scenario, Step
+from titan_state.emulator import Faults, Plan, Scenario, Step
 
 HOSTILE = "[red]x[/red]\x1b[2J\r\n"
 
@@ -52,6 +52,23 @@ def test_watch_of_what_is_not_there_exits_with_6(serve, titan, short_grace):
     result = titan("watch", "nothing", service=serve())
     assert result.exit_code == 6
     assert "does not know" in result.stderr
+
+
+def test_watch_of_a_task_that_is_not_there_exits_with_6(serve, titan):
+    """A task that does not exist is said so at once."""
+    result = titan("watch", "--task", "nothing", service=serve())
+    assert result.exit_code == 6
+    assert "task not found" in result.stderr
+
+
+def test_watch_of_a_task_goes_on_where_its_first_read_fails(serve, start):
+    """A service that stumbles at first is tried again."""
+    service = serve(Scenario((plan("a", Step("running", 0), task_id="t"),)), faults=Faults(server_error={1}))
+    process = start("watch", "--task", "t", service=service)
+    read_line(process, "running")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert 500 <= service.requests[0].status < 600
 
 
 def read_line(process, containing):

@@ -160,6 +160,17 @@ async def test_a_task_is_unwatched(clock, until):
         await until(lambda: monitor.executions()[0].status == "failed")
 
 
+async def test_a_task_that_does_not_exist(service, monitor, clock, caplog):
+    """A watched task that the service does not know is said so in the log, once, and looked for again."""
+    async with monitor:
+        monitor.watch_task("nothing")
+        await clock.advance(5)
+        warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert len(warnings) == 1
+        assert "task not found" in warnings[0]
+        assert len(service.requests) > 1
+
+
 async def test_nothing_watched_is_nothing_asked(service, monitor, clock):
     """A monitor that watches nothing sends nothing, and is not blind."""
     async with monitor:

@@ -10,7 +10,15 @@ from titan_state.cli.exits import Exit
 from titan_state.cli.follow import follow
 from titan_state.cli.output import remark
 from titan_state.cli.screen import JsonLines, Lines, LiveBoard, is_live_terminal
-from titan_state.errors import ConfigurationError, ExecutionNotFoundError
+from titan_state.core.budget import Priority
+from titan_state.errors import (
+    ConfigurationError,
+    ExecutionNotFoundError,
+    ForbiddenError,
+    NotFoundError,
+    ServiceError,
+    UnauthorizedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +44,7 @@ async def watch(
 
     Raises:
         ConfigurationError: There is nothing to watch.
+        NotFoundError: The service does not know one of the tasks.
     """
     ids = tuple(dict.fromkeys(ids))
     if not (ids or tasks or everything):
@@ -43,6 +52,7 @@ async def watch(
     async with connection.monitor() as monitor:
         stream = monitor.events()
         for task in tasks:
+            await _require_task(monitor, task)
             monitor.watch_task(task)
         if everything:
             monitor.watch_all()
@@ -63,6 +73,16 @@ async def watch(
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
+
+
+async def _require_task(monitor: Monitor, task_id: str) -> None:
+    """Raise if the service does not know a task: the monitor itself would go on looking for it."""
+    try:
+        await monitor.service.list(task_id=task_id, limit=1, priority=Priority.CONTROL)
+    except (NotFoundError, UnauthorizedError, ForbiddenError):
+        raise
+    except ServiceError:  # the monitor tries again
+        return
 
 
 async def _is_found(monitor: Monitor, execution_id: str) -> bool:

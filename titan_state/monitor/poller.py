@@ -192,7 +192,8 @@ class Poller:
         delay_s = min(FIRST_RETRY_S * 2 ** min(count - 1, 16), LONGEST_RETRY_S)
         delay_s *= 0.5 + self._rng.random() / 2
         if error is not None:
-            level = logging.WARNING if count == WORTH_A_WARNING else logging.DEBUG
+            first = 1 if isinstance(error, NotFoundError) else WORTH_A_WARNING  # a list's 404 is no hiccup
+            level = logging.WARNING if count == first else logging.DEBUG
             logger.log(level, "a read failed, next attempt in %.1f s: %s", delay_s, error)
         self._planner.failed(target, self._clock.time(), delay_s)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 FOREIGN = ("TITAN_API_URL", "TITAN_TOKEN", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "LINES")
@@ -21,3 +22,9 @@ def pytest_configure(config):
     """Load the package's plugin where `-p no:titan_state` kept it out so that coverage could start before it."""
     if not config.pluginmanager.has_plugin("titan_state"):
         config.pluginmanager.import_plugin("titan_state.testing")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Let the long tests begin first, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)

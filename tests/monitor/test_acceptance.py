@@ -54,7 +54,7 @@ async def run_world(clock: ManualClock, scenario: Scenario, faults: Faults, *, s
     return service, finished, anomalies, order, throttled
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_a_thousand_legal_executions_over_a_rough_service(clock):
     """Every end is delivered exactly once, and nothing is said to be wrong that is not."""
     scenario = Scenario.random(1000, seed=7, duration_s=300.0, pauses=0.0)
@@ -85,12 +85,11 @@ def true_anomalies(service: TaskServiceEmulator, scenario: Scenario) -> dict[Ano
     return {kind: dict(+who) for kind, who in truth.items() if +who}
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_a_thousand_executions_of_which_many_misbehave(clock, seed):
+@pytest.mark.timeout(900)
+async def test_a_thousand_executions_of_which_many_misbehave(clock):
     """Every anomaly that is visible for longer than its confirmation is raised, once, and no other is."""
-    scenario = Scenario.random(1000, seed=seed, duration_s=300.0, illegal=0.3, min_stay_s=30.0)
-    service, finished, anomalies, _, _ = await run_world(clock, scenario, Faults.rough(seed=seed), seconds=1500)
+    scenario = Scenario.random(1000, seed=1, duration_s=300.0, illegal=0.3, min_stay_s=30.0)
+    service, finished, anomalies, _, _ = await run_world(clock, scenario, Faults.rough(seed=1), seconds=1500)
     assert finished == terminal_entries(service, [plan.id for plan in scenario.plans])
     truth = true_anomalies(service, scenario)
     for kind in {*truth, *anomalies}:

@@ -230,5 +230,5 @@ class RandomWorld(RuleBasedStateMachine):
         await self.service.__aexit__(None, None, None)
 
 
-TestRandomWorld = pytest.mark.timeout(300)(RandomWorld.TestCase)
+TestRandomWorld = pytest.mark.timeout(600)(RandomWorld.TestCase)
 TestRandomWorld.settings = settings(deadline=None, max_examples=30, stateful_step_count=25)

@@ -279,6 +279,20 @@ async def test_run_starts_and_watches(with_task, clock):
         assert (await spent(clock, monitor.wait(execution.id))).status == "completed"
 
 
+async def test_run_of_a_task_whose_executions_begin_in_an_unknown_status(clock):
+    """A status outside the model does not keep `run` waiting; it is shown as it is, and allows no action."""
+    template = Plan(initial="assigned", steps=(Step("running", 20.0), Step("completed", 10.0)))
+    async with (
+        TaskServiceEmulator(Scenario(tasks=[Task(id="odd", template=template)]), clock=clock) as service,
+        Monitor(service.url, service.token, clock=clock) as monitor,
+    ):
+        execution = await spent(clock, monitor.run("odd"))
+        assert execution.status == "assigned"
+        assert [one.status for one in monitor.executions()] == ["assigned"]
+        assert "not in the model" in monitor.check(execution.id, "stop").reason
+        assert (await spent(clock, monitor.wait(execution.id))).status == "completed"
+
+
 async def test_an_ambiguous_run_is_found_by_reading(with_task, clock):
     """The run was started and its answer lost: the one new execution is it, and none is started twice."""
     service, monitor = with_task

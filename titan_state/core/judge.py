@@ -55,7 +55,7 @@ class Judge:
             return
         rare = record.rare
         if rare is not None and rare.odd_since is not None and sent_at >= rare.odd_since:
-            rare.odd_since = None
+            rare.odd_since, rare.odd = None, ""
             message = f"its status is {execution.status}"
             self._chronicle.clear(record, AnomalyKind.UNKNOWN_STATUS, received_at, message, execution)
         if record.status == UNSEEN:
@@ -77,6 +77,7 @@ class Judge:
         if record.status == UNSEEN:
             record.identify(execution)
         rare.odd_since = sent_at if rare.odd_since is None else max(rare.odd_since, sent_at)
+        rare.odd = execution.status
         message = f"status {shorten(execution.status)!r} is not in the model"
         self._chronicle.detect(record, AnomalyKind.UNKNOWN_STATUS, received_at, message, execution)
 

@@ -142,9 +142,9 @@ class Knowledge:
         Raises:
             ValueError: There is no such action.
         """
+        Action(action)
         record = self._records.get(execution_id)
-        if record is None or record.status == UNSEEN:
-            Action(action)
+        if record is None or record.snapshot() is None:
             return Verdict(allowed=False, reason="it has not been observed yet: watch it, or read it first")
         seen = self._chronicle.date(record.seen_received) if record.seen_received > -inf else None
         if record.has_open(AnomalyKind.VANISHED):

@@ -83,6 +83,7 @@ class Rare:
         settles_at: After a forced move: any other status is held if its read was sent before this time. It stays,
             because an answer may arrive however late, and the model no longer orders it.
         odd_since: When the read was sent that showed a status outside the model; None if the last one did not.
+        odd: That status.
     """
 
     suspicion: Suspicion | None = None
@@ -92,6 +93,7 @@ class Rare:
     open: dict[AnomalyKind, datetime] = attrs.field(factory=dict)
     settles_at: float = -inf
     odd_since: float | None = None
+    odd: str = ""
 
     def is_empty(self) -> bool:
         """Return whether nothing in here matters any more."""
@@ -172,15 +174,19 @@ class Record:
     def snapshot(self) -> Execution | None:
         """Return what is known of the execution, None if it was never seen.
 
-        While it lives, fields that the tracker does not keep (`error`, `extra`) are empty.
+        While it lives, fields that the tracker does not keep (`error`, `extra`) are empty. One that was only seen in a
+        status outside the model is shown in that.
         """
-        if self.status == UNSEEN:
-            return None
         if self.final is not None:
             return self.final
+        status = self.status
+        if status == UNSEEN and self.rare is not None:
+            status = self.rare.odd
+        if not status:
+            return None
         return Execution(
             id=self.id,
-            status=self.status,
+            status=status,
             task_id=self.task_id,
             created_at=_date(self.created_at),
             updated_at=_date(self.updated_at),

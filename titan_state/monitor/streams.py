@@ -115,6 +115,8 @@ class Waits:
                     future.set_exception(error)
 
     def _concerns(self, event: Event, *, end: bool) -> bool:
+        if not end and event.execution is not None:
+            return True
         if isinstance(event, Transitioned):
-            return not end or event.dest in self._terminal
+            return event.dest in self._terminal
         return isinstance(event, AnomalyDetected) and event.kind is AnomalyKind.VANISHED

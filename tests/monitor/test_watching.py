@@ -351,3 +351,17 @@ def test_from_env(monkeypatch):
     monitor = Monitor.from_env()
     assert "localhost" in repr(monitor)
     assert "secret-of-mine" not in repr(monitor)
+
+
+async def test_a_quiet_monitor_is_not_blind(service, monitor, clock, until):
+    """Where all that is watched has finished, or is gone, there is little to read: that is no blindness."""
+    kinds = []
+    service.add(Plan(id="a", steps=(Step("running", 0.0), Step("completed", 60.0))))
+    service.add(running("b"))
+    async with monitor:
+        monitor.on_anomaly(lambda event: kinds.append(event.kind), name="kinds")
+        monitor.watch("a", "b")
+        await clock.advance(30)
+        service.remove("b")
+        await clock.advance(3000)
+    assert kinds == [AnomalyKind.VANISHED]

@@ -87,6 +87,8 @@ class Judge:
         if rare.suspicion is not None and sent_at >= rare.suspicion.sent_at:
             self._suspects.dismiss(record)
         record.look(execution, sent_at, received_at)
+        if record.task_id is None:
+            record.identify(execution)
         if rare.flip is not None and sent_at >= record.since + self._lag_s:
             rare.flip = None
         if rare.intents:

@@ -46,8 +46,8 @@ class Planner:
         self._tracker = tracker
         self._interval_s = interval_s
         self._newest_first = newest_first
-        self._recheck_s = RECHECK_LAGS * tracker.thresholds.replica_lag_s
-        self._look_again_s = LOOK_AGAIN_LAGS * tracker.thresholds.replica_lag_s
+        self._recheck_s = max(interval_s, RECHECK_LAGS * tracker.thresholds.replica_lag_s)
+        self._look_again_s = max(interval_s, LOOK_AGAIN_LAGS * tracker.thresholds.replica_lag_s)
         self._ids: set[str] = set()
         self._strays: set[str] = set()
         self._shown: dict[str, ListPage] = {}
@@ -134,16 +134,17 @@ class Planner:
         if execution_id in self._ids or execution_id in self._strays:
             self._plan_single(execution_id, now)
 
-    def failed(self, target: ListPage | str, now: float, delay_s: float) -> None:
-        """Take in that a request had no good answer; it is due again after `delay_s`."""
+    def failed(self, target: ListPage | str, now: float, delay_s: float) -> bool:
+        """Take in that a request had no good answer; return whether it is to be sent again, after `delay_s`."""
         self._in_flight.discard(target)
         if isinstance(target, ListPage):
-            if target.task_id in self._listings:
-                self._plan(target, now + delay_s)
-            return
-        self._hold(target, now + delay_s)
-        if target in self._ids or target in self._strays:
+            is_planned = target.task_id in self._listings
+        else:
+            self._hold(target, now + delay_s)
+            is_planned = target in self._ids or target in self._strays
+        if is_planned:
             self._plan(target, now + delay_s)
+        return is_planned or target in self._tracker.needs_confirmation
 
     def list_refused(self, target: ListPage) -> bool:
         """Take in that a list cannot be read; return whether it was only tried for the sake of others."""

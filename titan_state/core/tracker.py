@@ -74,6 +74,9 @@ class Tracker(Knowledge):
         record = self._records.get(execution.id)
         if record is not None and execution.status == record.status and record.rare is None:
             record.look(execution, sent_at, received_at)
+            if record.task_id is None and execution.task_id is not None:
+                record.identify(execution)
+                self._watchdogs.arm(record, received_at)  # its task may have thresholds of its own
             return []
         if record is None:
             record = self._record_for(execution, baseline, received_at)
@@ -108,6 +111,10 @@ class Tracker(Knowledge):
     def contact(self, *, sent_at: float, received_at: float) -> None:
         """Take in that the service gave a good answer, whatever was in it."""
         self._watchdogs.seen(sent_at, received_at)
+
+    def rest(self, now: float) -> None:
+        """Take in that no read is due or under way, and that none has failed: seeing nothing is no blindness then."""
+        self._watchdogs.rested(now)
 
     def tick(self, now: float, *, behind_s: float = 0.0) -> list[Event]:
         """Apply the rules that depend on time alone.

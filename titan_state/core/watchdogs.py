@@ -49,6 +49,11 @@ class Watchdogs:
         if sent_at > self._looked_sent:
             self._looked_sent = sent_at
 
+    def rested(self, now: float) -> None:
+        """Take in that nothing was to be read, and nothing failed: that is not seeing nothing."""
+        if self._looked_at is None or now > self._looked_at:
+            self._looked_at = now
+
     def saw_nothing_since(self, when: float) -> bool:
         """Return whether no read that was sent after `when` had a good answer."""
         return self._looked_sent <= when

@@ -132,7 +132,7 @@ class Dispatcher:
                         attempt + 1,
                     )
                     return False
-                delay = min(handler.backoff * 2**attempt, LONGEST_BACKOFF_S)
+                delay = min(handler.backoff * 2 ** min(attempt, 16), LONGEST_BACKOFF_S)
                 if isinstance(error, TemporaryError) and error.delay is not None:
                     delay = error.delay
                 logger.warning(

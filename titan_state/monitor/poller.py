@@ -148,8 +148,8 @@ class Poller:
             await self._clock.sleep(TICK_S)
             now = self._clock.time()
             self._tracker.anchor(self._clock.now(), now)
-            if not self._watches:
-                self._tracker.contact(sent_at=now, received_at=now)  # nothing to see is not seeing nothing
+            if not self._tasks and not self._failures and self._planner.next_at() > now:
+                self._tracker.rest(now)
             behind_s = self._planner.behind_s(now, self._service.budget.limit / 60)
             self._commit(self._tracker.tick(now, behind_s=behind_s))
 
@@ -195,7 +195,8 @@ class Poller:
             first = 1 if isinstance(error, NotFoundError) else WORTH_A_WARNING  # a list's 404 is no hiccup
             level = logging.WARNING if count == first else logging.DEBUG
             logger.log(level, "a read failed, next attempt in %.1f s: %s", delay_s, error)
-        self._planner.failed(target, self._clock.time(), delay_s)
+        if not self._planner.failed(target, self._clock.time(), delay_s):
+            del self._failures[target]  # it is not to be read again: nobody watches it any more
 
     async def _read_one(self, execution_id: str, priority: Priority) -> None:
         try:
@@ -236,7 +237,7 @@ class Poller:
     async def _read_page(self, target: ListPage, priority: Priority) -> None:
         task_id, number = target
         size = self._sizes.get(task_id) or self._service.profile.page_limit
-        reading = await self._service.list(task_id=task_id, limit=size, offset=number * size, priority=priority)
+        reading = await self._service.list(task_id=task_id, offset=number * size, priority=priority)
         page = reading.value
         self._watches.began(task_id, reading.served_at)
         self._tracker.contact(sent_at=reading.sent_at, received_at=reading.received_at)
@@ -278,6 +279,8 @@ class Poller:
             if target.page > 0:
                 return True
             self._sizes[target.task_id] = page.count  # the last one, or a service with smaller pages: the next tells
+        elif page.count > size:
+            self._sizes[target.task_id] = page.count
         return False
 
 

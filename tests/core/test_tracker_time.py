@@ -238,3 +238,12 @@ def test_a_review_that_is_due_again_at_once_waits_for_the_next_tick():
     assert raised(scene.events) == [AnomalyKind.UNEXPECTED_FLIP]
     assert scene.tick(600.0) == []
     assert scene.tick(601.0) == []
+
+
+def test_a_task_that_is_told_late_brings_its_own_threshold():
+    """An execution whose task is not known at first is held against that task's thresholds once it is."""
+    scene = Scene(tasks={"t": Thresholds(stuck_running_s=60.0)})
+    scene.see("running", 0.0)
+    scene.see("running", 10.0, task_id="t")
+    assert scene.tick(59.0) == []
+    assert raised(scene.tick(61.0)) == [AnomalyKind.STUCK_RUNNING]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from titan_state import Monitor
+from titan_state import Monitor, RequestBudget, Thresholds
+from titan_state.emulator import Plan, Step
 
 
 async def test_an_execution_that_leaves_its_tasks_list_is_still_of_that_task(clock, until):
@@ -54,3 +55,38 @@ async def test_a_404_of_what_is_not_watched_any_more_is_no_anomaly(service, moni
         await clock.advance(60)
     assert raised == []
     assert len(service.requests) == before
+
+
+async def test_a_list_that_is_short_at_first(clock, until):
+    """One execution on the first page, and no total: those that come later are read by whole pages, not one by one."""
+    names = ["first"]
+    asked: list[str] = []
+
+    async def listed(request):
+        asked.append(request.query["limit"])
+        offset, limit = int(request.query["offset"]), int(request.query["limit"])
+        shown = names[::-1][offset : offset + limit]
+        return web.json_response({"success": True, "data": [{"id": name, "status": "running"} for name in shown]})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/executions", listed)
+    async with TestServer(app) as server, Monitor(f"http://127.0.0.1:{server.port}", "token", clock=clock) as monitor:
+        monitor.watch_all()
+        await until(lambda: monitor.executions())
+        names += [f"later-{number}" for number in range(60)]
+        await until(lambda: len(monitor.executions()) == 61, seconds=20)
+    assert set(asked) == {"100"}
+
+
+async def test_without_a_lag_what_is_gone_is_not_read_without_pause(service, clock):
+    """A replica lag of 0 makes nothing due at once: an execution that is gone is looked for at the usual interval."""
+    service.add(Plan(id="a", steps=(Step("running", 0.0),)))
+    budget = RequestBudget(per_minute=6000)
+    thresholds = Thresholds(replica_lag_s=0)
+    async with Monitor(service.url, service.token, clock=clock, budget=budget, thresholds=thresholds) as monitor:
+        monitor.watch("a")
+        await clock.advance(5)
+        service.remove("a")
+        before = len(service.requests)
+        await clock.advance(60)
+        assert len(service.requests) - before <= 65

@@ -36,7 +36,7 @@ class Credential:
 
         Args:
             token: The token, or a function, `def` or `async def`, that returns a valid one. It is called on the event
-                loop, so one that takes its time must be `async def`. What it raises is raised as it is.
+                loop, so one that takes its time must be `async def`. What it raises becomes a `TokenUnavailableError`.
             profile: How it is sent.
 
         Raises:

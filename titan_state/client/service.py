@@ -69,7 +69,7 @@ class TaskService:
             url: The origin, without the `/api/v1` prefix. Plain http is for loopback only.
             token: The token, or a function, `def` or `async def`, that returns a valid one and is asked again, once,
                 when the service refuses it (401). It is called on the event loop: one that takes its time must be
-                `async def`. What it raises is raised as it is.
+                `async def`. What it raises becomes a `TokenUnavailableError`.
             profile: What the documentation leaves open.
             budget: How many requests may be sent, 120 a minute by default.
             clock: The time.

@@ -182,7 +182,7 @@ class Planner:
         for name in ids:
             if not self._tracker.is_live(name):
                 self._shown.pop(name, None)
-        live = [name for name in ids if self._tracker.is_live(name)]
+        live = dict.fromkeys(name for name in ids if self._tracker.is_live(name))
         kept = tuple(name for name in ids if name in live or self._tracker.status(name) is not None)
         listing.members[target.page] = kept
         listing.read_at[target.page] = sent_at
@@ -334,9 +334,8 @@ class Planner:
         """Return whether a list that is watched may show a live execution: its task may be unknown."""
         if not self._tracker.is_live(execution_id):
             return False
-        execution = self._tracker.snapshot(execution_id)
         lists = [key for key, listing in self._listings.items() if listing.watched]
-        task_id = None if execution is None else execution.task_id
+        task_id = self._tracker.task_of(execution_id)
         return bool(lists) and (task_id is None or None in lists or task_id in lists)
 
     def _let_go(self, execution_id: str) -> None:

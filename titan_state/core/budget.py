@@ -29,6 +29,10 @@ one, at most the longest; jitter takes up to a half off, so that clients do not 
 LARGEST: Final = 1_000_000
 """No limit above it is believed: a header with more is nonsense, and arithmetic with it would be too."""
 
+KEPT_SHARE: Final = 20
+"""One in how many slots of the minute is kept for control at most: what is kept is lost to polls for good, and a low
+limit has none to spare."""
+
 ROUNDING: Final = 1e-9
 """By how much of a request the refilled bucket may be short, so that the time that `ready_at` names is one."""
 
@@ -47,7 +51,8 @@ class RequestBudget:
 
     In no 60 s window more requests are sent than the limit, where each counts from when it is sent until 60 s after
     its answer was received. Within that they are paced: a bucket refills at the limit's rate, and holds a small burst.
-    Everything but control leaves a reserve in the bucket and in the window.
+    Everything but control leaves a reserve in the bucket, so that a burst of polls does not hold control up, and keeps
+    the same number of slots in the window free, up to a twentieth of the limit.
 
     Attributes:
         min_interval_s: How soon the same thing is read again, at the earliest.
@@ -69,7 +74,7 @@ class RequestBudget:
                 account, shared by all its processes. Headers of the service only lower it.
             burst: How many requests may go at once after a quiet time, those of the reserve included; a twelfth of
                 the limit by default, and always one more than the reserve.
-            reserve: How many requests everything but control leaves unspent; less where the limit is that low.
+            reserve: How many requests everything but control leaves to it; less where the limit is that low.
             learn: Whether headers of the service may raise the limit above `per_minute`, too.
             min_interval_s: How soon the same thing is read again, at the earliest, in seconds.
 
@@ -124,14 +129,14 @@ class RequestBudget:
             The time; infinity if that depends on an answer that is still out.
         """
         self._advance(now)
-        spare = 0 if priority is Priority.CONTROL else self._reserve
-        need = 1 + spare
+        need = 1 if priority is Priority.CONTROL else 1 + self._reserve
         at = max(now, self._blocked_until)
         rate = self._limit / WINDOW_S
         have = min(self._level, self._told)
         if have < need - ROUNDING:
             at = max(at, now + (need - have) / rate)
-        over = len(self._in_flight) + len(self._frees_at) + need - self._limit
+        kept = min(need - 1, self._limit // KEPT_SHARE)
+        over = len(self._in_flight) + len(self._frees_at) + 1 + kept - self._limit
         if over > 0:
             if over > len(self._frees_at):
                 return inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
+from itertools import combinations
 
 import attrs
 import pytest
@@ -16,6 +17,7 @@ from titan_state.errors import DefinitionError
 
 DEFAULT = Lifecycle.default()
 PAIRS = [(source, dest) for source in Status for dest in Status]
+EXPECTED = [frozenset(some) for count in range(len(Action) + 1) for some in combinations(Action, count)]
 TABLE = [
     ("start", "queued", "running", None),
     ("pause", "running", "paused", "pause"),
@@ -50,23 +52,29 @@ def fires(lifecycle, status):
     return found
 
 
-def distances(lifecycle, source):
-    """Return for each status the fewest moves to it and, among those, the fewest actions: by driving records."""
-    actions = {move.name for move in lifecycle.moves if move.action is not None}
-    best = {source: (0, 0)}
-    queue = deque([source])
+def cost(way, actions, expected):
+    """Return how a way ranks: by its length, then by the actions that nobody expects, then by those expected."""
+    caused = [actions[name] for name in way if name in actions]
+    ours = sum(action in expected for action in caused)
+    return len(way), len(caused) - ours, -ours
+
+
+def distances(drive, actions, source, expected=frozenset()):
+    """Return the rank of the best way to each status: by going every way that is worth going."""
+    best = {source: (0, 0, 0)}
+    queue = deque([(source, ())])
     while queue:
-        status = queue.popleft()
-        for name, dest in fires(lifecycle, status).items():
-            cost = (best[status][0] + 1, best[status][1] + (name in actions))
-            if dest not in best or cost < best[dest]:
-                best[dest] = cost
-                queue.append(dest)
+        status, way = queue.popleft()
+        for name, dest in drive[status].items():
+            rank = cost((*way, name), actions, expected)
+            if dest not in best or rank < best[dest]:
+                best[dest] = rank
+                queue.append((dest, (*way, name)))
     return best
 
 
-def assert_path_agrees(lifecycle, source, dest, best):
-    path = lifecycle.path(source, dest)
+def assert_path_agrees(lifecycle, source, dest, best, expected):
+    path = lifecycle.path(source, dest, expected=expected)
     if path is None:
         assert dest not in best
         return
@@ -76,24 +84,47 @@ def assert_path_agrees(lifecycle, source, dest, best):
         lifecycle.advance(record, move.name)
         assert move.dest == record.status
     assert record.status == dest
-    assert (len(path), sum(move.action is not None for move in path)) == best[dest]
+    actions = {move.name: move.action for move in path if move.action is not None}
+    assert cost([move.name for move in path], actions, expected) == best[dest]
+    if not expected:
+        assert path == lifecycle.path(source, dest)
+
+
+def shown(drive, actions, source, action):
+    """Return where an execution may be that an action has moved from `source`: by letting the platform drive on."""
+    caused = {
+        status: [end for name, end in ends.items() if actions.get(name) is action] for status, ends in drive.items()
+    }
+    found = set(caused[source])
+    queue = deque(found)
+    while queue:
+        for name, dest in drive[queue.popleft()].items():
+            if name not in actions and dest not in found and not caused[dest]:
+                found.add(dest)
+                queue.append(dest)
+    return found
 
 
 def assert_compiled_answers_agree(lifecycle):
-    """Hold path, order and verdict against the machine, for every pair and every action."""
-    best = {status: distances(lifecycle, status) for status in lifecycle.statuses}
+    """Hold path, order, verdict and effects against the machine, for every pair and every action."""
+    drive = {status: fires(lifecycle, status) for status in lifecycle.statuses}
+    actions = {move.name: move.action for move in lifecycle.moves if move.action is not None}
+    best = {status: distances(drive, actions, status) for status in lifecycle.statuses}
     for source in lifecycle.statuses:
+        for expected in EXPECTED:
+            ranks = distances(drive, actions, source, expected)
+            for dest in lifecycle.statuses:
+                assert_path_agrees(lifecycle, source, dest, ranks, expected)
         for dest in lifecycle.statuses:
-            assert_path_agrees(lifecycle, source, dest, best[source])
             there, back = dest in best[source], source in best[dest]
-            expected = {
+            expected_order = {
                 (True, True): Order.SAME if source == dest else Order.BOTH,
                 (True, False): Order.FORWARD,
                 (False, True): Order.BACKWARD,
                 (False, False): Order.NONE,
             }[there, back]
-            assert lifecycle.order(source, dest) is expected
-        legal = fires(lifecycle, source)
+            assert lifecycle.order(source, dest) is expected_order
+        legal = drive[source]
         assert not (source in lifecycle.terminal and legal)
         for action in Action:
             ends = {
@@ -104,6 +135,11 @@ def assert_compiled_answers_agree(lifecycle):
             verdict = lifecycle.verdict(source, action)
             assert verdict.allowed is bool(ends)
             assert {verdict.leads_to} == (ends or {None})
+            assert lifecycle.effects(action, source) == shown(drive, actions, source, action)
+    for action in Action:
+        assert lifecycle.effects(action) == {
+            status for source in lifecycle.statuses for status in lifecycle.effects(action, source)
+        }
 
 
 @st.composite
@@ -162,7 +198,7 @@ def test_default_model_has_the_rows_of_the_table_and_no_others():
 
 
 def test_compiled_answers_of_the_default_model_agree_with_the_machine():
-    """Path, order and verdict say the same as driving records through the machine, for every pair."""
+    """Path, order, verdict and effects say the same as driving records through the machine, for every pair."""
     assert_compiled_answers_agree(DEFAULT)
 
 
@@ -293,6 +329,69 @@ def test_shorter_ways_and_then_fewer_actions_are_preferred():
     assert [move.name for move in lifecycle.path("a", "d")] == ["go", "end"]
     assert lifecycle.path("a", "a") == ()
     assert lifecycle.path("d", "a") is None
+
+
+def test_actions_that_are_expected_are_preferred_to_moves_of_the_platform():
+    """Between the same ends an action of ours is taken where it is expected, the platform's move where it is not."""
+    lifecycle = DEFAULT.extend(moves=[Move("auto_pause", "running", "paused"), Move("expire", "queued", "cancelled")])
+
+    def way(source, dest, *expected):
+        return [move.name for move in lifecycle.path(source, dest, expected=frozenset(expected))]
+
+    assert way("running", "paused") == ["auto_pause"]
+    assert way("running", "paused", Action.STOP) == ["auto_pause"]
+    assert way("running", "paused", Action.PAUSE) == ["pause"]
+    assert way("queued", "paused", Action.STOP, Action.PAUSE) == ["start", "pause"]
+    assert way("queued", "cancelled", Action.STOP) == ["stop"]
+    assert way("queued", "running", *Action) == ["start"]
+
+
+def test_an_action_shows_where_the_platform_leads_on():
+    """An action that begins something shows also where the platform ends it, and not where it may yet be sent."""
+    lifecycle = DEFAULT.extend(
+        statuses=["pausing", "retrying"],
+        moves=[
+            Move("pause", "running", "pausing", Action.PAUSE),
+            Move("settle", "pausing", "paused"),
+            Move("auto_pause", "running", "paused"),
+            Move("retry", "running", "retrying"),
+            Move("again", "retrying", "running"),
+        ],
+        without=["pause"],
+    )
+    assert lifecycle.effects(Action.PAUSE) == {"pausing", "paused", "failed"}
+    assert lifecycle.effects(Action.PAUSE, "running") == {"pausing", "paused", "failed"}
+    assert lifecycle.effects(Action.PAUSE, "paused") == frozenset()
+    ends = {"completed", "completed_with_errors", "failed"}
+    assert lifecycle.effects("resume", "paused") == {"running", "retrying", *ends}
+    assert lifecycle.effects(Action.STOP) == {"cancelled"}
+    with pytest.raises(ValueError, match="abort"):
+        lifecycle.effects("abort")
+
+
+def test_an_action_does_not_show_beyond_where_it_is_legal_again():
+    """What the platform reaches only by undoing an action says nothing of it: the action may never have been."""
+    lifecycle = DEFAULT.extend(
+        statuses=["retrying"],
+        moves=[Move("auto_resume", "paused", "running"), Move("retry", "running", "retrying")],
+    )
+    assert lifecycle.effects(Action.PAUSE) == {"paused", "failed"}
+
+
+def test_a_second_action_of_one_name_may_lead_on_itself():
+    """Where an action is legal also in the status that it leads to, that one shows the first and not the second."""
+    lifecycle = DEFAULT.extend(
+        statuses=["stopping"],
+        moves=[
+            Move("halt", "running", "stopping", Action.STOP),
+            Move("stop", "stopping", "cancelled", Action.STOP),
+            Move("stop", "queued", "cancelled", Action.STOP),
+            Move("stopped", "stopping", "cancelled"),
+        ],
+        without=["stop"],
+    )
+    assert lifecycle.effects(Action.STOP, "running") == {"stopping", "cancelled"}
+    assert lifecycle.effects(Action.STOP, "stopping") == {"cancelled"}
 
 
 @pytest.mark.parametrize("pair", [("queued", "bogus"), ("bogus", "queued"), ("bogus", "bogus")])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from titan_state.core.lifecycle import Action
+from titan_state.core.lifecycle import NO_ACTION, Action
 from titan_state.core.record import UNSEEN
 
 if TYPE_CHECKING:
@@ -55,27 +55,48 @@ def explains_flips(rare: Rare | None, path: tuple[Move, ...]) -> bool:
 
 def consume(rare: Rare, intent: Intent) -> None:
     """Forget an intent whose move was seen, and what was sent before it."""
+    intent.shown = True
     position = rare.intents.index(intent)
     del rare.intents[: position + 1]
 
 
-def leads_to(lifecycle: Lifecycle, action: Action) -> frozenset[str]:
-    """Return the statuses that an action leads to, from wherever."""
-    return frozenset(move.dest for move in lifecycle.moves if move.action is action)
+def expected(rare: Rare | None) -> frozenset[Action]:
+    """Return the actions that may still explain a move."""
+    return NO_ACTION if rare is None or not rare.intents else frozenset(intent.action for intent in rare.intents)
+
+
+def asking_for(lifecycle: Lifecycle, rare: Rare, status: str) -> Intent | None:
+    """Return the intent of an action that leads to `status`, from wherever; None if there is none."""
+    asked = {move.action for move in lifecycle.moves if move.dest == status}
+    return next((intent for intent in rare.intents if intent.action in asked), None)
+
+
+def show(lifecycle: Lifecycle, rare: Rare, status: str) -> None:
+    """Take down that an execution has entered `status`: the actions that lead there need not be waited for.
+
+    They may have been carried out by the same move as another one, or unseen; a move of theirs is explained still.
+    One that was sent after an action that leads elsewhere is still to come.
+    """
+    for intent in rare.intents:
+        if status not in lifecycle.effects(intent.action):
+            return
+        intent.shown = True
 
 
 def is_without_effect(lifecycle: Lifecycle, record: Record, intent: Intent) -> bool:
     """Return whether an accepted action has not shown its effect: the execution is elsewhere, as far as is known."""
-    known = record.status != UNSEEN
-    return known and intent.accepted_at is not None and record.status not in leads_to(lifecycle, intent.action)
+    if record.status == UNSEEN or intent.accepted_at is None or intent.shown:
+        return False
+    return record.status not in lifecycle.effects(intent.action)
 
 
 def settle(lifecycle: Lifecycle, rare: Rare, record: Record, sent_at: float) -> None:
     """Forget the intents that a read of the present status, sent at `sent_at`, shows to be too old.
 
-    One that was followed by another, was never accepted, or leads to where the execution is anyway, is forgotten after
-    `MEMORY_S`, not before: actions may take effect late, and one after the other. The last accepted one explains its
-    move however late that comes. None is forgotten before those sent earlier are: it is what supersedes them.
+    One that was followed by another, was never accepted, or leads to where the execution is or has been since, is
+    forgotten after `MEMORY_S`, not before: actions may take effect late, and one after the other. The last accepted
+    one explains its move however late that comes. None is forgotten before those sent earlier are: it is what
+    supersedes them.
     """
     while rare.intents:
         oldest = rare.intents[0]

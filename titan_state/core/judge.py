@@ -10,7 +10,17 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from titan_state.core.anomalies import STUCK, AnomalyKind
-from titan_state.core.intents import FLIPS, consume, explaining, explains_flips, leads_to, settle
+from titan_state.core.intents import (
+    FLIPS,
+    asking_for,
+    consume,
+    expected,
+    explaining,
+    explains_flips,
+    is_without_effect,
+    settle,
+    show,
+)
 from titan_state.core.lifecycle import Order
 from titan_state.core.record import UNSEEN, Flip, Record
 from titan_state.errors import shorten
@@ -98,7 +108,7 @@ class Judge:
         """Judge a read of another status than the known one."""
         rare = record.rare
         order = self._lifecycle.order(record.status, execution.status)
-        path = self._lifecycle.path(record.status, execution.status)
+        path = self._lifecycle.path(record.status, execution.status, expected=expected(rare))
         settling = rare is not None and sent_at < rare.settles_at
         if path is not None and order is Order.FORWARD and not settling:
             self._walk(record, execution, path, sent_at, received_at)
@@ -109,16 +119,17 @@ class Judge:
         elif path is not None and not settling and explains_flips(rare, path):
             self._walk(record, execution, path, sent_at, received_at)
         else:
-            self._suspect(record, execution, sent_at, received_at)
+            self._suspect(record, execution, path, sent_at, received_at)
 
-    def _suspect(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
+    def _suspect(
+        self, record: Record, execution: Execution, path: tuple[Move, ...] | None, sent_at: float, received_at: float
+    ) -> None:
         """Hold back what contradicts the record, or believe it if an earlier read said the same."""
         updated_at = execution.updated_at
         if updated_at is not None and record.updated_at is not None and updated_at.timestamp() < record.updated_at:
             self._counts.stale += 1
         elif self._suspects.confirms(record, execution.status, sent_at, received_at, self._lag_s):
             self._suspects.settle(record)
-            path = self._lifecycle.path(record.status, execution.status)
             if path is not None:
                 self._walk(record, execution, path, sent_at, received_at)
             else:
@@ -132,7 +143,10 @@ class Judge:
         else:
             kind, story = AnomalyKind.ILLEGAL_MOVE, "no path in the model explains it"
         self._chronicle.detect(record, kind, received_at, f"moved from {source} to {dest}: {story}", execution)
-        explained = any(dest in leads_to(self._lifecycle, intent.action) for intent in record.uncommon().intents)
+        rare = record.uncommon()
+        intent = asking_for(self._lifecycle, rare, dest)
+        if intent is not None:
+            consume(rare, intent)
         self._chronicle.transitioned(
             record,
             execution,
@@ -140,11 +154,10 @@ class Judge:
             source=source,
             dest=dest,
             forced=True,
-            cause="action" if explained else "platform",
+            cause="platform" if intent is None else "action",
             after=_after(record, sent_at),
         )
         self._enter(record, execution, sent_at, received_at, status=dest)
-        rare = record.uncommon()
         rare.flip = None
         rare.settles_at = received_at + self._lag_s
         self._counts.forced += 1
@@ -184,6 +197,9 @@ class Judge:
         used = before[: len(before) - len(rare.intents)]
         if feigned is not None:  # the flip before this one may never have happened: its actions are still to come
             rare.intents, used = [*feigned, *before], []
+            if any(move.action is not None for move in path):  # the platform alone does not lead back
+                for intent in rare.intents:
+                    intent.shown = False
         flips = self._lifecycle.order(source, execution.status) is Order.BOTH
         rare.flip = Flip(source, used) if used and flips and sent_at < since + self._lag_s else None
         self._enter(record, execution, sent_at, received_at, status=record.status, left=source)
@@ -219,7 +235,8 @@ class Judge:
             self._absences.forget(record)  # it may be deleted by now: what has finished is not missed
             for kind in (AnomalyKind.FLAPPING, AnomalyKind.LEFT_TERMINAL, AnomalyKind.VANISHED):
                 self._chronicle.clear(record, kind, received_at, message, execution)
-        if not rare.intents:
+        show(self._lifecycle, rare, status)
+        if not rare.intents or not is_without_effect(self._lifecycle, record, rare.intents[-1]):
             self._chronicle.clear(record, AnomalyKind.ACTION_NOT_APPLIED, received_at, message, execution)
 
 

@@ -10,16 +10,17 @@ is this library's own reading of it; `Lifecycle.extend` changes it for a deploym
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum, StrEnum
 from functools import cache
+from itertools import combinations
 from typing import Final, Protocol
 
 import attrs
 from transitions import Machine
 
+from titan_state.core import ways
 from titan_state.errors import DefinitionError, shorten
 
 
@@ -119,6 +120,7 @@ DEFAULT_MOVES: Final = (
     Move("fail", "running", "failed"),
     Move("fail", "paused", "failed"),
 )
+NO_ACTION: Final[frozenset[Action]] = frozenset()
 DEFAULT_TERMINAL: Final = ("completed", "completed_with_errors", "failed", "cancelled")
 
 
@@ -136,7 +138,18 @@ class Lifecycle:
             drive a record through it with `advance`.
     """
 
-    __slots__ = ("_order", "_paths", "_verdicts", "initial", "machine", "moves", "statuses", "terminal")
+    __slots__ = (
+        "_effects",
+        "_order",
+        "_paths",
+        "_verdicts",
+        "_ways",
+        "initial",
+        "machine",
+        "moves",
+        "statuses",
+        "terminal",
+    )
 
     def __init__(
         self, statuses: Iterable[str], moves: Iterable[Move], *, initial: str, terminal: Iterable[str]
@@ -169,7 +182,12 @@ class Lifecycle:
             send_event=True,
             model_attribute="status",
         )
-        self._paths = {source: self._shortest_paths(source) for source in self.statuses}
+        self._ways = {
+            frozenset(some): {source: ways.shortest_ways(self.moves, source, some) for source in self.statuses}
+            for count in range(len(Action) + 1)
+            for some in combinations(Action, count)
+        }
+        self._paths = self._ways[NO_ACTION]
         self._check_reachable()
         self._order = {
             source: {dest: self._compile_order(source, dest) for dest in self.statuses} for source in self.statuses
@@ -177,6 +195,7 @@ class Lifecycle:
         self._verdicts = {
             (status, action): self._compile_verdict(status, action) for status in self.statuses for action in Action
         }
+        self._effects = {action: ways.effects(self.moves, action) for action in Action}
 
     @classmethod
     def default(cls) -> Lifecycle:
@@ -227,14 +246,16 @@ class Lifecycle:
         """Return whether an execution in `status` has finished."""
         return status in self.terminal
 
-    def path(self, source: str, dest: str) -> tuple[Move, ...] | None:
+    def path(self, source: str, dest: str, *, expected: frozenset[Action] = NO_ACTION) -> tuple[Move, ...] | None:
         """Return the shortest way from one status to another.
 
         Among ways of the same length the one with the fewest control actions is taken, then the one defined first.
+        Actions that are expected to take effect come before moves of the platform, though, and those before others.
 
         Args:
             source: The status to begin in.
             dest: The status to end in.
+            expected: The actions that are expected to take effect.
 
         Returns:
             The moves in their order, empty if both are the same; None if there is no way.
@@ -243,7 +264,7 @@ class Lifecycle:
             DefinitionError: One of the two is not part of the model.
         """
         self._require(source, dest)
-        return self._paths[source].get(dest)
+        return self._ways[expected][source].get(dest)
 
     def order(self, first: str, second: str) -> Order:
         """Return how two statuses stand to each other in the model.
@@ -271,6 +292,24 @@ class Lifecycle:
                 reason=f"status {shorten(status)!r} is not in the model; extend the lifecycle if it is legal here",
             )
         return compiled
+
+    def effects(self, action: Action | str, status: str | None = None) -> frozenset[str]:
+        """Return the statuses that show that an action took effect.
+
+        These are the one that the action leads to and, since it may be left before anybody looks, those to which the
+        platform alone leads on from there. A status in which the action is legal (again) shows nothing.
+
+        Args:
+            action: An action, or its name.
+            status: The status that the execution was in before; None for an action from wherever.
+
+        Returns:
+            The statuses, none if the action is not legal in `status`.
+
+        Raises:
+            ValueError: There is no such action.
+        """
+        return self._effects[Action(action)].get(status, frozenset())
 
     def advance(self, record: HasStatus, move: str) -> None:
         """Drive one record through the machine by one move.
@@ -348,24 +387,6 @@ class Lifecycle:
         unreachable = set(self.statuses) - set(self._paths[self.initial])
         if unreachable:
             raise DefinitionError(f"no move leads from {self.initial!r} to {_names(unreachable)}")
-
-    def _shortest_paths(self, source: str) -> dict[str, tuple[Move, ...]]:
-        leaving: dict[str, list[Move]] = {status: [] for status in self.statuses}
-        for move in self.moves:
-            leaving[move.source].append(move)
-        found: dict[str, tuple[Move, ...]] = {}
-        count = 0  # the order of definition decides between equals
-        heap: list[tuple[int, int, int, str, tuple[Move, ...]]] = [(0, 0, count, source, ())]
-        while heap:
-            length, actions, _, status, path = heapq.heappop(heap)
-            if status in found:
-                continue
-            found[status] = path
-            for move in leaving[status]:
-                count += 1
-                cost = actions + (move.action is not None)
-                heapq.heappush(heap, (length + 1, cost, count, move.dest, (*path, move)))
-        return found
 
     def _compile_order(self, source: str, dest: str) -> Order:
         if source == dest:

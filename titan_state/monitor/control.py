@@ -115,12 +115,13 @@ class Control:
         verdict = await self.verdict(execution_id, action)
         if not verdict and not force:
             raise IllegalActionError(execution_id, action, verdict)
+        effects = self._tracker.lifecycle.effects(action, self._tracker.status(execution_id) or "")
         sent_at = self._clock.time()
         self._commit(self._tracker.action_sent(execution_id, action, at=sent_at))
         try:
             reading = await self._unless_throttled(lambda: self._service.act(execution_id, action))
         except ServiceError as error:
-            await self._failed(execution_id, action, verdict, sent_at, error)
+            await self._failed(execution_id, action, effects, sent_at, error)
         except asyncio.CancelledError:  # it may be on its way, and nobody waits to see
             self._commit(self._tracker.action_unknown(execution_id, action, at=self._clock.time()))
             raise
@@ -160,7 +161,7 @@ class Control:
         self._commit(self._tracker.action_accepted(execution_id, action, at=self._clock.time(), sent_at=sent_at))
 
     async def _failed(
-        self, execution_id: str, action: Action, verdict: Verdict, sent_at: float, error: ServiceError
+        self, execution_id: str, action: Action, effects: frozenset[str], sent_at: float, error: ServiceError
     ) -> None:
         """Take in that an action had no good answer; return if reading shows that it took effect all the same."""
         now = self._clock.time()
@@ -176,7 +177,7 @@ class Control:
         pause_s = RESOLVE_LAGS * self._tracker.thresholds.replica_lag_s / LOOKS
         for look in range(LOOKS):
             status = await self._status_now(execution_id)
-            if status is not None and verdict.leads_to == status:
+            if status in effects:
                 self._accepted(execution_id, action, sent_at)
                 return
             if look < LOOKS - 1:

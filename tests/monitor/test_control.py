@@ -13,12 +13,14 @@ from titan_state import (
     AnomalyKind,
     ExecutionNotFoundError,
     IllegalActionError,
+    Lifecycle,
     Monitor,
     RequestBudget,
     RunOutcomeUnknownError,
     TitanStateError,
 )
 from titan_state.core.events import ActionAccepted, ActionRefused, ActionSent, ActionUnknown, Transitioned
+from titan_state.core.lifecycle import Move
 from titan_state.emulator import Faults, Plan, Scenario, Step, Task, TaskServiceEmulator, When
 from titan_state.errors import ConnectionFailedError, NotFoundError, TokenUnavailableError
 
@@ -156,6 +158,32 @@ async def test_a_lost_answer_is_resolved_by_reading(service, monitor, clock, fau
     assert kinds.index(ActionUnknown) < kinds.index(ActionAccepted)
     assert [event.cause for event in events if isinstance(event, Transitioned)] == ["platform", "action"]
     assert len(posts(service)) == 1
+
+
+async def test_a_lost_answer_is_resolved_where_the_platform_has_led_on(service, clock):
+    """Where a pause only begins what the platform ends, an execution that is paused by now shows that it did."""
+    lifecycle = Lifecycle.default().extend(
+        statuses=["pausing"],
+        moves=[Move("pause", "running", "pausing", Action.PAUSE), Move("settle", "pausing", "paused")],
+        without=["pause"],
+    )
+    service.add(LONG)
+    service.faults = Faults(lost_answer=When(every=1, only="/pause"))
+    async with Monitor(service.url, service.token, clock=clock, lifecycle=lifecycle) as monitor:
+        execution = await spent(clock, monitor.pause("long"))
+    assert execution.status == "paused"
+    assert len(posts(service)) == 1
+
+
+async def test_a_lost_answer_is_not_resolved_where_the_execution_was_before(service, clock):
+    """Where the platform also pauses by itself, `paused` does not show that a resume arrived."""
+    lifecycle = Lifecycle.default().extend(moves=[Move("auto_pause", "running", "paused")])
+    service.add(LONG)
+    service.move("long", "paused")
+    service.faults = Faults(reset=When(every=1, only="/resume"))
+    async with Monitor(service.url, service.token, clock=clock, lifecycle=lifecycle) as monitor:
+        with pytest.raises(ActionOutcomeUnknownError):
+            await spent(clock, monitor.resume("long"))
 
 
 async def test_an_action_that_did_not_arrive_is_not_sent_again(service, monitor, clock):

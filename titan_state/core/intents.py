@@ -6,9 +6,10 @@ unexplained move is an anomaly is not decided here.
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
-from titan_state.core.lifecycle import NO_ACTION, Action
+from titan_state.core.lifecycle import Action
 from titan_state.core.record import UNSEEN
 
 if TYPE_CHECKING:
@@ -40,17 +41,47 @@ def answered(rare: Rare | None, action: Action, sent_at: float | None) -> Intent
     return max(named, key=lambda intent: (intent.accepted_at is None, intent.sent_at), default=None)
 
 
-def explaining(rare: Rare | None, action: Action) -> Intent | None:
-    """Return the intent that explains a move caused by `action`, None if nothing of ours does."""
-    if rare is None:
-        return None
-    return next((intent for intent in rare.intents if intent.action is action), None)
+def explained(rare: Rare | None, path: tuple[Move, ...]) -> tuple[Intent | None, ...]:
+    """Return for each move of a path the intent that explains it, None if nothing of ours does.
+
+    An intent explains one move, and actions take effect in the order in which they were sent.
+    """
+    open_ones = [] if rare is None else rare.intents
+    found: list[Intent | None] = []
+    for move in path:
+        intent = next((intent for intent in open_ones if intent.action is move.action), None)
+        if intent is not None:
+            open_ones = open_ones[open_ones.index(intent) + 1 :]
+        found.append(intent)
+    return tuple(found)
 
 
 def explains_flips(rare: Rare | None, path: tuple[Move, ...]) -> bool:
     """Return whether a path has moves of pause or resume, and all of them are explained."""
-    flips = [move.action for move in path if move.action is not None and move.action in FLIPS]
-    return bool(flips) and all(explaining(rare, action) is not None for action in flips)
+    flips = [intent for move, intent in zip(path, explained(rare, path), strict=True) if move.action in FLIPS]
+    return bool(flips) and None not in flips
+
+
+def likely_path(lifecycle: Lifecycle, rare: Rare | None, source: str, dest: str) -> tuple[Move, ...] | None:
+    """Return the shortest path between two statuses that the intents explain best, None if there is none.
+
+    An action that was asked for is likelier than a move of the platform with the same ends, and that is likelier than
+    an action that nobody of ours has asked for.
+    """
+    if rare is None or not rare.intents:
+        return lifecycle.path(source, dest)
+    asked = sorted({intent.action for intent in rare.intents})
+    found = [
+        lifecycle.path(source, dest, expected=frozenset(some))
+        for count in range(len(asked) + 1)
+        for some in combinations(asked, count)
+    ]
+    return min((path for path in found if path is not None), key=lambda path: _strangeness(rare, path), default=None)
+
+
+def _strangeness(rare: Rare, path: tuple[Move, ...]) -> tuple[int, int]:
+    ours = sum(intent is not None for intent in explained(rare, path))
+    return sum(move.action is not None for move in path) - ours, -ours
 
 
 def consume(rare: Rare, intent: Intent) -> None:
@@ -58,11 +89,6 @@ def consume(rare: Rare, intent: Intent) -> None:
     intent.shown = True
     position = rare.intents.index(intent)
     del rare.intents[: position + 1]
-
-
-def expected(rare: Rare | None) -> frozenset[Action]:
-    """Return the actions that may still explain a move."""
-    return NO_ACTION if rare is None or not rare.intents else frozenset(intent.action for intent in rare.intents)
 
 
 def asking_for(lifecycle: Lifecycle, rare: Rare, status: str) -> Intent | None:

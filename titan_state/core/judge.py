@@ -14,10 +14,10 @@ from titan_state.core.intents import (
     FLIPS,
     asking_for,
     consume,
-    expected,
-    explaining,
+    explained,
     explains_flips,
     is_without_effect,
+    likely_path,
     settle,
     show,
 )
@@ -108,7 +108,7 @@ class Judge:
         """Judge a read of another status than the known one."""
         rare = record.rare
         order = self._lifecycle.order(record.status, execution.status)
-        path = self._lifecycle.path(record.status, execution.status, expected=expected(rare))
+        path = likely_path(self._lifecycle, rare, record.status, execution.status)
         settling = rare is not None and sent_at < rare.settles_at
         if path is not None and order is Order.FORWARD and not settling:
             self._walk(record, execution, path, sent_at, received_at)
@@ -165,7 +165,7 @@ class Judge:
     def _walk(
         self, record: Record, execution: Execution, path: tuple[Move, ...], sent_at: float, received_at: float
     ) -> None:
-        """Drive the record through the machine, along the shortest path to what was seen."""
+        """Drive the record through the machine, along a shortest path to what was seen."""
         rare = record.uncommon()
         if rare.suspicion is not None and rare.suspicion.status is not None:
             self._suspects.dismiss(record)
@@ -174,8 +174,7 @@ class Judge:
         after = _after(record, sent_at)
         source, since = record.status, record.since
         before = [*rare.intents]
-        for move in path:
-            intent = None if move.action is None else explaining(rare, move.action)
+        for move, intent in zip(path, explained(rare, path), strict=True):
             cause: Cause = "platform"
             if intent is not None:
                 consume(rare, intent)
@@ -198,8 +197,8 @@ class Judge:
         if feigned is not None:  # the flip before this one may never have happened: its actions are still to come
             rare.intents, used = [*feigned, *before], []
             if any(move.action is not None for move in path):  # the platform alone does not lead back
-                for intent in rare.intents:
-                    intent.shown = False
+                for doubtful in rare.intents:
+                    doubtful.shown = False
         flips = self._lifecycle.order(source, execution.status) is Order.BOTH
         rare.flip = Flip(source, used) if used and flips and sent_at < since + self._lag_s else None
         self._enter(record, execution, sent_at, received_at, status=record.status, left=source)

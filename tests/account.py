@@ -5,8 +5,6 @@ from __future__ import annotations
 from titan_state import AnomalyCleared, AnomalyDetected, AnomalyKind, Event, Lifecycle, Transitioned
 from titan_state.core.anomalies import RULES
 
-LIFECYCLE = Lifecycle.default()
-MOVES = {(move.name, move.source, move.dest) for move in LIFECYCLE.moves}
 FORCING = (AnomalyKind.ILLEGAL_MOVE, AnomalyKind.LEFT_TERMINAL)
 
 
@@ -20,8 +18,9 @@ class Account:
         may_be_adopted: Whether its first event may leave a terminal status that was there before the watch began.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lifecycle: Lifecycle | None = None) -> None:
         self.name = name
+        self.lifecycle = lifecycle or Lifecycle.default()
         self.seq = 0
         self.status: str | None = None
         self.open: set[AnomalyKind] = set()
@@ -59,13 +58,15 @@ class Account:
             assert event.move is None
             assert not event.forced
         else:
-            adopted = self.may_be_adopted and self.status is None and event.source in LIFECYCLE.terminal
+            adopted = self.may_be_adopted and self.status is None and event.source in self.lifecycle.terminal
             assert adopted or event.source == self.status
             if event.forced:
-                assert LIFECYCLE.path(event.source, event.dest) is None
+                assert self.lifecycle.path(event.source, event.dest) is None
                 assert isinstance(self._last, AnomalyDetected)  # what forces a move stands just before it
                 assert self._last.kind in FORCING
             else:
-                assert (event.move, event.source, event.dest) in MOVES
+                assert (event.move, event.source, event.dest) in {
+                    (move.name, move.source, move.dest) for move in self.lifecycle.moves
+                }
         assert event.after is None or event.after <= event.before
         self.status = event.dest

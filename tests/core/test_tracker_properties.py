@@ -8,9 +8,9 @@ from account import FORCING, Account
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from world import LIFECYCLE, NAME, Look, Order, Reader, Step
+from world import EXTENDED, LIFECYCLE, NAME, Dates, Look, Order, Reader, Step
 
-from titan_state import Action, AnomalyDetected, AnomalyKind, Execution, Status, Thresholds, Tracker
+from titan_state import Action, AnomalyDetected, AnomalyKind, Execution, Lifecycle, Status, Thresholds, Tracker
 from titan_state.core.events import Event, Transitioned
 from titan_state.core.retention import Baseline
 
@@ -19,7 +19,10 @@ THRESHOLDS = Thresholds(stuck_queued_s=None, blind_s=None, retention_s=1e6)
 
 short = st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0])
 gaps = st.sampled_from([0.1, 0.5, 1.0, 2.0, 3.0, 4.5, 5.0, 7.0, 11.0, 20.0])
-shares = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
+shares = st.sampled_from([0.0, 0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
+models = st.sampled_from([LIFECYCLE, EXTENDED])
+dates = st.sampled_from(Dates)
+forward = st.sampled_from([which for which in Dates if which is not Dates.BACKWARD])
 looks = st.lists(
     st.builds(Look, st.sampled_from([0.1, 0.4, 1.0, 2.0, 3.0, 5.0]), short, shares), min_size=1, max_size=9
 )
@@ -32,12 +35,12 @@ orders = st.builds(
     st.sampled_from(["accepted", "accepted", "accepted", "refused", "unknown"]),
 )
 platform = st.builds(
-    Step, gaps, st.sampled_from(["running", "running", "completed", "failed", "completed_with_errors"])
+    Step, gaps, st.sampled_from(["paused", "running", "paused", "running", "completed", "failed", "cancelled"])
 )
 lawful = st.lists(st.one_of(orders, platform), min_size=1, max_size=10).map(
     lambda items: [Step(2.0, "running"), *items]
 )
-anything = st.builds(Step, gaps, st.sampled_from([*Status, *ODD, None]))
+anything = st.builds(Step, gaps, st.sampled_from([*Status, *ODD, "pausing", None]))
 slow = st.builds(Step, st.sampled_from([40.0, 55.0]), st.sampled_from(list(Status)))
 quick_looks = st.lists(
     st.builds(Look, st.sampled_from([0.5, 1.0]), st.sampled_from([0.0, 0.4, 2.0]), shares), min_size=1
@@ -52,8 +55,8 @@ def anomalies(events: list[Event]) -> list[AnomalyKind]:
     return [event.kind for event in events if isinstance(event, AnomalyDetected)]
 
 
-def lawful_run(script: list[Step | Order], reads: list[Look]) -> Reader:
-    reader = Reader(Tracker(thresholds=THRESHOLDS), script, reads, law=True)
+def lawful_run(script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates) -> Reader:
+    reader = Reader(Tracker(lifecycle, THRESHOLDS), script, reads, law=True, dates=dated)
     reader.run()
     return reader
 
@@ -152,6 +155,8 @@ TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_ste
         Order(0.1, Action.PAUSE, None, 0.0, "accepted"),
     ],
     [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.3)],
+    LIFECYCLE,
+    Dates.TRUE,
 )
 @example(  # a resume is accepted after the pause that follows it: that one still supersedes it when it is old itself
     [
@@ -161,6 +166,8 @@ TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_ste
         Order(0.1, Action.PAUSE, 0.0, 0.0, "accepted"),
     ],
     [Look(0.1, 0.0, 0.0)],
+    LIFECYCLE,
+    Dates.TRUE,
 )
 @example(  # the refusal of the first resume arrives when the second one was accepted already
     [
@@ -170,22 +177,28 @@ TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_ste
         Order(0.1, Action.RESUME, 1.0, 0.0, "accepted"),
     ],
     [Look(0.1, 0.0, 0.0)],
+    LIFECYCLE,
+    Dates.TRUE,
 )
 @settings(deadline=None, max_examples=400)
-@given(lawful, looks)
-def test_a_lawful_world_raises_no_false_alarm(script: list[Step | Order], reads: list[Look]):
+@given(lawful, looks, models, dates)
+def test_a_lawful_world_raises_no_false_alarm(
+    script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates
+):
     """Legal moves, own actions late or refused, lagging replicas, answers in any order: only true anomalies."""
-    reader = lawful_run(script, reads)
+    reader = lawful_run(script, reads, lifecycle, dated)
     allowed = {AnomalyKind.ACTION_NOT_APPLIED} if reader.truth.idle else set()
     assert set(anomalies(reader.events)) <= allowed
-    Account(NAME).take(reader.events)
+    Account(NAME, lifecycle).take(reader.events)
 
 
 @settings(deadline=None, max_examples=400)
-@given(lawful, looks)
-def test_a_lawful_world_is_known_in_the_end(script: list[Step | Order], reads: list[Look]):
+@given(lawful, looks, models, forward)
+def test_a_lawful_world_is_known_in_the_end(
+    script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates
+):
     """Once the world stands still the tracker knows its status, and has told a true end exactly once."""
-    reader = lawful_run(script, reads)
+    reader = lawful_run(script, reads, lifecycle, dated)
     last = reader.truth.statuses()[-1]
     assert reader.tracker.status(NAME) == last
     assert not reader.tracker.needs_confirmation
@@ -193,31 +206,35 @@ def test_a_lawful_world_is_known_in_the_end(script: list[Step | Order], reads: l
     assert ends == ([last] if LIFECYCLE.is_terminal(last) else [])
 
 
-@example([Step(0.1, None), Step(1.0, "completed")], [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.5)])
-@example([Step(0.1, "completed"), Step(0.1, "weird"), Step(7.0, None)], [Look(0.1, 6.0, 0.0)])
+@example([Step(0.1, None), Step(1.0, "completed")], [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.5)], LIFECYCLE, Dates.TRUE)
+@example([Step(0.1, "completed"), Step(0.1, "weird"), Step(7.0, None)], [Look(0.1, 6.0, 0.0)], LIFECYCLE, Dates.TRUE)
 @settings(deadline=None, max_examples=300)
-@given(st.lists(st.one_of(anything, orders), max_size=12), looks)
-def test_a_lawless_world_is_known_in_the_end(script: list[Step | Order], reads: list[Look]):
+@given(st.lists(st.one_of(anything, orders), max_size=12), looks, models, forward)
+def test_a_lawless_world_is_known_in_the_end(
+    script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates
+):
     """Illegal changes, others' actions, unknown statuses, deletions: the account is in order and ends in the truth."""
-    reader = Reader(Tracker(thresholds=THRESHOLDS), script, reads, law=False)
+    reader = Reader(Tracker(lifecycle, THRESHOLDS), script, reads, law=False, dates=dated)
     reader.run()
-    Account(NAME).take(reader.events)
+    Account(NAME, lifecycle).take(reader.events)
     last = reader.truth.changes[-1][1]
     opened = reader.tracker.open_anomalies(NAME)
     if last is None:
         assert reader.tracker.has_vanished(NAME) or reader.tracker.is_finished(NAME)
     else:
         assert AnomalyKind.VANISHED not in opened
-        assert (AnomalyKind.UNKNOWN_STATUS in opened) == (last in ODD)
-        assert last in ODD or reader.tracker.status(NAME) == last
+        assert (AnomalyKind.UNKNOWN_STATUS in opened) == (not lifecycle.knows(last))
+        assert not lifecycle.knows(last) or reader.tracker.status(NAME) == last
     assert not reader.tracker.needs_confirmation
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.lists(slow, max_size=8), quick_looks)
-def test_nothing_that_stays_visible_is_missed(script: list[Step], reads: list[Look]):
+@given(st.lists(slow, max_size=8), quick_looks, models, forward)
+def test_nothing_that_stays_visible_is_missed(
+    script: list[Step], reads: list[Look], lifecycle: Lifecycle, dated: Dates
+):
     """Where each status stays visible longer than a confirmation takes, each is told once, illegal ones as forced."""
-    reader = Reader(Tracker(thresholds=THRESHOLDS), script, reads, law=False)
+    reader = Reader(Tracker(lifecycle, THRESHOLDS), script, reads, law=False, dates=dated)
     reader.run()
     told = [event.dest for event in moves(reader.events) if not event.inferred]
     assert told == reader.truth.statuses()

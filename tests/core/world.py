@@ -1,7 +1,7 @@
 """A reference world: the true life of one execution, and a service that shows it late, out of order, or not at all.
 
 It knows nothing of the tracker: what truly happened is decided before anybody reads. A reader then polls it, and reads
-again what awaits confirmation, as the monitor does.
+again what awaits confirmation, as the monitor does. The service's dates (`updated_at`) may be missing, or lie.
 """
 
 from __future__ import annotations
@@ -9,18 +9,54 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from enum import Enum
 from itertools import cycle, pairwise
 
 import attrs
 
 from titan_state import Action, Execution, Lifecycle, Tracker
 from titan_state.core.events import Event
+from titan_state.core.lifecycle import Move
 
 NAME = "e"
 LAG_S = 5.0
 """What the tracker is told; answers lag a little less."""
 SHOWN_LAG_S = 4.9
+EVIDENT_S = 30.0
+"""What lasts that long has been seen, whatever way the reads go."""
 LIFECYCLE = Lifecycle.default()
+EXTENDED = LIFECYCLE.extend(
+    statuses=["pausing"],
+    moves=[
+        Move("pause", "running", "pausing", Action.PAUSE),
+        Move("settle", "pausing", "paused"),
+        Move("auto_pause", "running", "paused"),
+        Move("auto_resume", "paused", "running"),
+        Move("expire", "queued", "cancelled"),
+    ],
+    without=["pause"],
+)
+"""Pausing takes a while, and the platform also pauses, resumes and cancels by itself."""
+
+
+class Dates(Enum):
+    """What the service says of when an execution was last changed."""
+
+    TRUE = "true"
+    MISSING = "missing"
+    CONSTANT = "constant"
+    AHEAD = "ahead"  # of the answer, by a clock that is ahead, and not of the change
+    BACKWARD = "backward"  # a clock that runs backwards
+
+    def of(self, changed_at: float, received_at: float) -> datetime | None:
+        """Return the date that an answer bears."""
+        seconds = {
+            Dates.TRUE: int(changed_at),
+            Dates.CONSTANT: 0,
+            Dates.AHEAD: 1000 + int(received_at),
+            Dates.BACKWARD: 1000 - int(changed_at),
+        }.get(self)
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 @attrs.frozen
@@ -74,9 +110,10 @@ class Look:
 class Truth:
     """The true life of the execution: when it entered which status."""
 
+    lifecycle: Lifecycle
     changes: list[tuple[float, str | None]] = attrs.field(factory=lambda: [(0.0, "queued")])
     idle: bool = False
-    """Whether an accepted action had no effect."""
+    """Whether an accepted action had no effect, or one that the platform undid before it had to be seen."""
 
     def at(self, time: float) -> tuple[float, str | None]:
         """Return the last change before `time`; the first one for any time before that."""
@@ -88,13 +125,14 @@ class Truth:
 
     def illegal(self) -> int:
         """Return how many changes no path explains."""
-        return sum(LIFECYCLE.path(source, dest) is None for source, dest in pairwise(self.statuses()))
+        return sum(self.lifecycle.path(source, dest) is None for source, dest in pairwise(self.statuses()))
 
 
-def live(script: list[Step | Order], *, law: bool) -> Truth:
+def live(lifecycle: Lifecycle, script: list[Step | Order], *, law: bool) -> Truth:
     """Return what truly happens. Actions take effect in the order in which they were sent.
 
     Args:
+        lifecycle: The model.
         script: What is to happen.
         law: Whether the platform skips what the model does not allow it to do.
     """
@@ -107,31 +145,44 @@ def live(script: list[Step | Order], *, law: bool) -> Truth:
         elif item.effect_s is not None and item.answer != "refused":
             latest = max(latest, now + item.effect_s)
             due.append((latest, number, item))
-    truth = Truth()
+    truth = Truth(lifecycle)
     truth.idle = any(isinstance(item, Order) and item.answer == "accepted" and item.effect_s is None for item in script)
+    acted: dict[Action, float] = {}
     for time, _, item in sorted(due, key=lambda entry: entry[:2]):
         status = truth.changes[-1][1]
         if isinstance(item, Order):
-            verdict = LIFECYCLE.verdict(status or "", item.action)
+            verdict = lifecycle.verdict(status or "", item.action)
             if verdict.leads_to is not None:
                 truth.changes.append((time, verdict.leads_to))
+                acted[item.action] = time
             elif item.answer == "accepted":
                 truth.idle = True
-        elif item.status != status and (not law or _may_by_itself(status, item.status)):
+        elif item.status != status and (not law or _may_by_itself(lifecycle, status, item.status)):
             truth.changes.append((time, item.status))
+            again = (action for action in acted if lifecycle.verdict(item.status or "", action))
+            truth.idle |= any(time < acted[action] + EVIDENT_S for action in again)
     return truth
 
 
-def _may_by_itself(source: str | None, dest: str | None) -> bool:
-    return any(move.source == source and move.dest == dest and move.action is None for move in LIFECYCLE.moves)
+def _may_by_itself(lifecycle: Lifecycle, source: str | None, dest: str | None) -> bool:
+    return any(move.source == source and move.dest == dest and move.action is None for move in lifecycle.moves)
 
 
 class Reader:
     """Reads the world for a tracker, and tells it of our actions, until all has settled."""
 
-    def __init__(self, tracker: Tracker, script: list[Step | Order], looks: list[Look], *, law: bool) -> None:
+    def __init__(
+        self,
+        tracker: Tracker,
+        script: list[Step | Order],
+        looks: list[Look],
+        *,
+        law: bool,
+        dates: Dates = Dates.TRUE,
+    ) -> None:
         self.tracker = tracker
-        self.truth = live(script, law=law)
+        self.truth = live(tracker.lifecycle, script, law=law)
+        self._dates = dates
         self.events: list[Event] = []
         self._looks: Iterator[Look] = cycle(looks)
         self._script = script
@@ -153,6 +204,7 @@ class Reader:
             self._plan_read(end + second, attrs.evolve(look, takes_s=min(look.takes_s, 0.5)))
         while self._agenda:
             now, _, happen = heapq.heappop(self._agenda)
+            assert now < end + 3 * settle_s, "what awaits confirmation is never done with"
             self.events += happen(now)
             self.events += self.tracker.tick(now)
             self._plan_confirmation(now)
@@ -184,9 +236,8 @@ class Reader:
                 self._confirming = False
             if status is None:
                 return self.tracker.absent(NAME, sent_at=sent_at, received_at=now)
-            execution = Execution(
-                NAME, status, updated_at=datetime.fromtimestamp(int(changed_at), UTC), created_at=_CREATED
-            )
+            updated_at = self._dates.of(changed_at, now)
+            execution = Execution(NAME, status, updated_at=updated_at, created_at=_CREATED)
             return self.tracker.observe(execution, sent_at=sent_at, received_at=now)
 
         self._at(received_at, answer)

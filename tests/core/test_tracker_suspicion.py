@@ -105,8 +105,8 @@ def test_an_unknown_status_in_between_ends_it():
     assert scene.tracker.needs_confirmation == {"e": 20.0}
 
 
-def test_an_older_change_never_confirms():
-    """A read whose `updated_at` is older than what was applied is stale, however often it is repeated."""
+def test_an_older_change_does_not_confirm():
+    """A read whose `updated_at` is older than what was applied is stale, while that was seen within a minute."""
     scene = Scene()
     scene.see("running", 0.0, updated_at=date(100))
     scene.see("completed", 1.0, updated_at=date(200))
@@ -114,8 +114,19 @@ def test_an_older_change_never_confirms():
         assert scene.see("running", float(second), updated_at=date(199)) == []
     assert not scene.tracker.needs_confirmation
     assert scene.tracker.counts.stale == 9
-    scene.see("running", 70.0, updated_at=date(200))
-    assert moved(scene.see("running", 75.0, updated_at=date(200))) == [("completed", "running")]
+    scene.see("running", 60.0, updated_at=date(200))
+    assert moved(scene.see("running", 65.0, updated_at=date(200))) == [("completed", "running")]
+
+
+def test_dates_that_are_wrong_do_not_hide_the_truth():
+    """Where nothing has agreed with what is known for a minute, a read is held to be true whatever its date."""
+    scene = Scene()
+    scene.see("running", 0.0, updated_at=date(10_000))
+    for second in range(5, 61, 5):
+        assert scene.see("paused", float(second), updated_at=date(100)) == []
+    assert scene.tracker.needs_confirmation == {"e": 65.0}
+    assert moved(scene.see("paused", 65.0, updated_at=date(100))) == [("running", "paused")]
+    assert moved(scene.see("completed", 70.0, updated_at=date(90))) == [("paused", "running"), ("running", "completed")]
 
 
 @pytest.mark.parametrize(("source", "dest"), [("running", "queued"), ("paused", "queued")])

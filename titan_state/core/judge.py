@@ -7,7 +7,7 @@ Everything that becomes of an observation is decided here, for statuses; absence
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from titan_state.core.anomalies import STUCK, AnomalyKind
 from titan_state.core.intents import (
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from titan_state.core.lifecycle import Lifecycle, Move
     from titan_state.core.suspects import Suspects
     from titan_state.core.watchdogs import Watchdogs
+
+OLD_NEWS_LAGS: Final = 12
+"""For how many replica lags after the last read that agreed with it a record's date outweighs an earlier one.
+
+Dates are advice, not proof: the clocks of a service differ, and jump.
+"""
 
 
 class Judge:
@@ -125,8 +131,7 @@ class Judge:
         self, record: Record, execution: Execution, path: tuple[Move, ...] | None, sent_at: float, received_at: float
     ) -> None:
         """Hold back what contradicts the record, or believe it if an earlier read said the same."""
-        updated_at = execution.updated_at
-        if updated_at is not None and record.updated_at is not None and updated_at.timestamp() < record.updated_at:
+        if _is_dated_earlier(record, execution) and sent_at < record.seen_sent + OLD_NEWS_LAGS * self._lag_s:
             self._counts.stale += 1
         elif self._suspects.confirms(record, execution.status, sent_at, received_at, self._lag_s):
             self._suspects.settle(record)
@@ -237,6 +242,12 @@ class Judge:
         show(self._lifecycle, rare, status)
         if not rare.intents or not is_without_effect(self._lifecycle, record, rare.intents[-1]):
             self._chronicle.clear(record, AnomalyKind.ACTION_NOT_APPLIED, received_at, message, execution)
+
+
+def _is_dated_earlier(record: Record, execution: Execution) -> bool:
+    """Return whether a read is of an earlier change than the record, by the service's own dates."""
+    updated_at = execution.updated_at
+    return updated_at is not None and record.updated_at is not None and updated_at.timestamp() < record.updated_at
 
 
 def _after(record: Record, sent_at: float) -> float | None:

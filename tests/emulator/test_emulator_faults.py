@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime
 
 import aiohttp
 import pytest
@@ -46,6 +47,18 @@ async def test_connections_break_before_or_after_an_action(opened, fault, after)
         await client.post("/executions/a/pause")
     assert service.executions() == {"a": after}
     assert service.requests[-1].status is None
+
+
+@pytest.mark.parametrize("off_s", [-30.0, 1000.0])
+async def test_dates_may_be_wrong(opened, off_s):
+    """What an execution says of its last change is as far from the truth as was asked for; nothing else is."""
+    service, client = await opened(BUSY)
+    true = (await client.get("/executions/a")).data
+    service.faults = Faults(dates_off_s=off_s)
+    wrong = (await client.get("/executions/a")).data
+    dates = [datetime.fromisoformat(shown.pop("updated_at")) for shown in (true, wrong)]
+    assert (dates[1] - dates[0]).total_seconds() == off_s
+    assert wrong == true
 
 
 async def test_lost_answers_hit_what_changes_something_only(opened):

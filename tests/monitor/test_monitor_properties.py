@@ -40,7 +40,7 @@ SETTLE_S = 150.0
 
 names = st.sampled_from(NAMES)
 rough = st.fixed_dictionaries(
-    {"stale": st.sampled_from([0.0, 0.3, 0.8]), "stale_s": st.sampled_from([1.0, 4.0])},
+    {"stale": st.sampled_from([0.0, 0.3, 0.8]), "stale_s": st.sampled_from([1.0, 4.0, 4.0])},
     optional={
         name: st.sampled_from([0.1, 0.3])
         for name in ("server_error", "error_after", "reset", "lost_answer", "late", "slow", "truncated", "html")
@@ -53,6 +53,7 @@ rough = st.fixed_dictionaries(
         "shifting": st.sampled_from([0.3]),
         "unreadable_new_s": st.sampled_from([2.0]),
         "ignored_action": st.sampled_from([0.3]),
+        "dates_off_s": st.sampled_from([-30.0, 5.0, 1000.0]),
     },
 )
 
@@ -131,12 +132,16 @@ class RandomWorld(RuleBasedStateMachine):
         if ways:
             self.service.move(name, ways[0].dest)
 
-    @rule(name=names)
-    def flip(self, name: str) -> None:
-        """Somebody else pauses or resumes it."""
-        other = {"running": "paused", "paused": "running"}.get(self.service.executions().get(name, ""))
-        if other is not None:
+    @rule(name=names, looks=st.lists(st.sampled_from([1.0, 2.5, 6.0, 9.0]), max_size=3))
+    def flip(self, name: str, looks: list[float]) -> None:
+        """Somebody else pauses or resumes it, and perhaps again soon afterwards."""
+        for seconds in [*looks, 0.0]:
+            other = {"running": "paused", "paused": "running"}.get(self.service.executions().get(name, ""))
+            if other is None:
+                return
             self.service.move(name, other)
+            self.run(self.clock.advance(seconds))
+            self.the_account_is_in_order()
 
     @rule(name=names)
     def remove(self, name: str) -> None:

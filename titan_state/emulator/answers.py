@@ -114,7 +114,7 @@ def execution_payload(backend: Backend, run: Run, at: float) -> dict[str, Any]:
         "task_id": run.task_id,
         "status": last.status,
         "created_at": iso(backend.wall(run.created_at)),
-        "updated_at": iso(backend.wall(last.at)),
+        "updated_at": iso(backend.wall(last.at + backend.faults.dates_off_s)),
         "started_at": None if started is None else iso(backend.wall(started)),
         "finished_at": None if finished is None else iso(backend.wall(finished)),
         "error": run.plan.error if last.status in ("failed", "completed_with_errors") else None,

@@ -71,6 +71,7 @@ class Faults:
         shifting: A page after the first is shifted by one, as if an execution before it had appeared or disappeared.
         unreadable_new_s: For how long a new execution is answered with 404, though lists show it.
         ignored_action: An action is accepted and has no effect.
+        dates_off_s: By how much every `updated_at` of an execution is wrong.
         seed: The seed of the dice, None for the emulator's.
     """
 
@@ -94,6 +95,7 @@ class Faults:
     shifting: When = attrs.field(default=When(), converter=_when)
     unreadable_new_s: float = 0.0
     ignored_action: When = attrs.field(default=When(), converter=_when)
+    dates_off_s: float = 0.0
     seed: int | None = None
 
     @classmethod

@@ -6,6 +6,7 @@ import builtins
 import inspect
 import pickle
 import re
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -123,6 +124,19 @@ def test_messages_say_what_happened_and_what_to_do():
     assert str(errors.PayloadError("a message")) == "a message"
     assert str(build(errors.ConflictError)) == "GET /executions/e-1: HTTP 409 CONFLICT: a message"
     assert str(errors.TemporaryError()) == "the callback asked for another attempt"
+
+
+@pytest.mark.parametrize(("delay", "seconds"), [(None, None), (0, 0), (1.5, 1.5), (timedelta(minutes=1), 60.0)])
+def test_the_delay_of_a_temporary_error_is_kept_in_seconds(delay, seconds):
+    """It is given in seconds or as a timedelta, and survives pickling."""
+    assert pickle.loads(pickle.dumps(errors.TemporaryError(delay=delay))).delay == seconds
+
+
+@pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), "5", timedelta(seconds=-1)])
+def test_a_delay_that_cannot_work_is_refused(delay):
+    """What no one can wait for is an error where it is written, not where it is waited for."""
+    with pytest.raises(errors.ConfigurationError, match="delay must be"):
+        errors.TemporaryError(delay=delay)
 
 
 def test_text_of_the_service_is_made_harmless_in_response_errors():

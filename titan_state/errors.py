@@ -40,6 +40,8 @@ Errors carry what happened as attributes, build their own message, and survive p
 
 from __future__ import annotations
 
+from datetime import timedelta
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -161,14 +163,17 @@ class MonitorClosedError(TitanStateError, RuntimeError):
 
 
 class TemporaryError(TitanStateError):
-    """Raised by a callback: this delivery could not be handled now, try it again.
+    """Raised by a callback: this delivery could not be handled now, try it again. It counts as one of the retries.
 
     Attributes:
         delay: Seconds to wait before the next attempt, None for the handler's own backoff.
     """
 
-    def __init__(self, message: str = "", *, delay: float | None = None) -> None:
-        self.delay = delay
+    def __init__(self, message: str = "", *, delay: float | timedelta | None = None) -> None:
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+        if seconds is not None and not (isinstance(seconds, int | float) and isfinite(seconds) and seconds >= 0):
+            raise ConfigurationError(f"delay must be a number of seconds of 0 or more, not {shorten(repr(delay))}")
+        self.delay: float | None = seconds
         super().__init__(message or "the callback asked for another attempt")
 
 

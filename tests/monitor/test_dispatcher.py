@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from titan_state import Execution, Handlers, PermanentError, TemporaryError
 from titan_state.core.events import Transitioned
 from titan_state.core.lifecycle import DEFAULT_TERMINAL
-from titan_state.monitor.dispatcher import SIDE_BY_SIDE, Dispatcher
+from titan_state.monitor.dispatcher import NAMED, SIDE_BY_SIDE, Dispatcher
 from titan_state.testing import ManualClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -198,3 +199,239 @@ async def test_closing_waits_and_then_gives_up(handlers, clock):
     await closing
     assert (dispatcher.counts.pending, dispatcher.counts.given_up) == (0, 2)
     gate.set()
+
+
+async def export(where, calls, event):
+    await asyncio.sleep(0)
+    assert threading.current_thread() is threading.main_thread()
+    calls.append((where, event.id))
+
+
+def wrapped(callback):
+    def call(event):
+        return callback(event)
+
+    return call
+
+
+@pytest.mark.parametrize("kind", ["lambda", "partial of a lambda", "wrapper", "future"])
+async def test_what_a_plain_function_returns_is_awaited(handlers, dispatcher, kind):
+    """A function that returns something to await has delivered when that has ended, on the loop, and in order."""
+    calls = []
+    loop = asyncio.get_running_loop()
+    callbacks = {
+        "lambda": lambda event: export("x", calls, event),
+        "partial of a lambda": functools.partial(lambda where, event: export(where, calls, event), "x"),
+        "wrapper": wrapped(functools.partial(export, "x", calls)),
+        "future": lambda event: asyncio.run_coroutine_threadsafe(export("x", calls, event), loop) and done(loop),
+    }
+    handlers.on_transition(callbacks[kind], name="x")
+    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    await dispatcher.until_below(1)
+    assert calls == [("x", "a:1"), ("x", "a:2")]
+    assert dispatcher.counts.delivered == 2
+
+
+def done(loop):
+    future = loop.create_future()
+    loop.call_soon_threadsafe(future.set_result, None)
+    return future
+
+
+async def test_what_is_awaited_may_fail(handlers, dispatcher, clock):
+    """An error of what a plain function returned is a failed attempt like any other."""
+    calls = []
+
+    async def fail(event):
+        calls.append(event.id)
+        raise PermanentError("no use")
+
+    handlers.on_transition(lambda event: fail(event), name="x")
+    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    await dispatcher.until_below(1)
+    assert calls == ["a:1", "a:2"]
+    assert (dispatcher.counts.delivered, dispatcher.counts.given_up) == (0, 2)
+
+
+async def test_what_is_awaited_keeps_the_place_and_the_time_out(handlers, dispatcher, clock):
+    """What a plain function returned runs in the handler's places, and is cancelled when the time-out is over."""
+    begun, cancelled = [], []
+
+    async def hang(event):
+        begun.append(event.id)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(event.id)
+            raise
+
+    handlers.on_transition(lambda event: hang(event), name="x", timeout=3, retries=0)
+    dispatcher.deliver([moved(f"e{number}") for number in range(SIDE_BY_SIDE + 1)])
+    while len(begun) < SIDE_BY_SIDE:
+        await asyncio.sleep(0.001)
+    await clock.settle()
+    assert (len(begun), cancelled) == (SIDE_BY_SIDE, [])
+    await clock.advance(4)
+    assert len(cancelled) == SIDE_BY_SIDE
+    while len(begun) <= SIDE_BY_SIDE:
+        await asyncio.sleep(0.001)
+    await clock.advance(4)
+    assert (dispatcher.counts.pending, dispatcher.counts.given_up) == (0, SIDE_BY_SIDE + 1)
+
+
+async def test_what_comes_too_late_is_not_run(handlers, dispatcher, clock):
+    """What a plain function returns after its time-out is closed, without a word of a coroutine never awaited."""
+    gate, ran, made = threading.Event(), [], []
+
+    async def work(event):
+        ran.append(event.id)
+
+    def slow(event):
+        gate.wait()
+        made.append(work(event))
+        return made[0]
+
+    handlers.on_transition(slow, timeout=3, retries=0)
+    dispatcher.deliver([moved("a")])
+    await clock.advance(4)
+    assert dispatcher.counts.given_up == 1
+    gate.set()
+    while not made or made[0].cr_frame is not None:
+        await asyncio.sleep(0.001)
+    assert ran == []
+
+
+async def test_a_delay_may_be_a_timedelta(handlers, dispatcher, clock):
+    """The delay of a TemporaryError is seconds or a timedelta, and the lane goes on after it."""
+    times = []
+
+    @handlers.on_transition
+    async def later(event):
+        times.append((event.id, clock.time()))
+        if len(times) == 1:
+            raise TemporaryError(delay=timedelta(minutes=2))
+
+    began = clock.time()
+    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    await clock.advance(130)
+    assert times == [("a:1", began), ("a:1", began + 120), ("a:2", began + 120)]
+
+
+class UnshowableError(Exception):
+    def __repr__(self):
+        raise RuntimeError("not even this works")
+
+
+async def test_a_lane_survives_whatever_is_raised(handlers, dispatcher, caplog):
+    """An error that cannot be shown costs its own delivery only, and is counted and logged."""
+    seen = []
+
+    @handlers.on_transition
+    async def odd(event):
+        seen.append(event.id)
+        if event.seq == 1:
+            raise UnshowableError
+
+    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    await dispatcher.until_below(1)
+    assert seen == ["a:1", "a:2"]
+    assert (dispatcher.counts.delivered, dispatcher.counts.given_up) == (1, 1)
+    assert "given up for event a:1" in caplog.text
+
+
+async def test_a_callback_that_cancels_its_task_ends_no_lane(handlers, dispatcher):
+    """A callback that cancels the task it runs in has failed; the next event is delivered."""
+    seen = []
+
+    @handlers.on_transition(retries=0)
+    async def odd(event):
+        seen.append(event.id)
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    await dispatcher.until_below(1)
+    assert seen == ["a:1", "a:2"]
+    assert dispatcher.counts.given_up == 2
+
+
+async def test_giving_up_names_some(handlers, clock, caplog):
+    """What is given up on closing is said in one message, which names the first deliveries and counts the others."""
+    gate = asyncio.Event()
+
+    @handlers.on_transition(name="slow")
+    async def slow(event):
+        await gate.wait()
+
+    dispatcher = Dispatcher(handlers, frozenset(DEFAULT_TERMINAL), clock)
+    dispatcher.deliver([moved("a", seq) for seq in range(1, 10_001)])
+    await dispatcher.close(0)
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("10000 deliveries were given up")
+    assert message.count("handler slow for event a:") == NAMED
+    assert message.endswith(f"and {10_000 - NAMED} more")
+    assert (dispatcher.counts.pending, dispatcher.counts.given_up) == (0, 10_000)
+
+
+async def test_what_comes_after_closing_is_given_up(handlers, clock):
+    """An event that comes when the dispatcher is closed calls nobody, and is counted."""
+    seen = []
+    handlers.on_transition(seen.append, name="x")
+    dispatcher = Dispatcher(handlers, frozenset(DEFAULT_TERMINAL), clock)
+    await dispatcher.close(10)
+    dispatcher.deliver([moved("a")])
+    await clock.settle()
+    assert seen == []
+    assert (dispatcher.counts.pending, dispatcher.counts.given_up) == (0, 1)
+
+
+@pytest.mark.parametrize("then", ["returns", "raises"])
+async def test_a_callback_that_does_not_end_is_left(handlers, clock, caplog, then):
+    """One that swallows its cancellation holds closing up for a second, is named, and is called no more."""
+    gate, calls = asyncio.Event(), []
+
+    @handlers.on_transition(name="stubborn", backoff=0)
+    async def stubborn(event):
+        calls.append(event.id)
+        while not gate.is_set():
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                continue
+        if then == "raises":
+            raise ValueError
+
+    dispatcher = Dispatcher(handlers, frozenset(DEFAULT_TERMINAL), clock)
+    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    closing = asyncio.create_task(dispatcher.close(5))
+    await clock.advance(5.5)
+    assert not closing.done()
+    await clock.advance(1)
+    assert closing.done()
+    assert "left running: handler stubborn for event a:1" in caplog.text
+    gate.set()
+    await clock.advance(10)
+    assert calls == ["a:1"]
+    assert (dispatcher.counts.pending, dispatcher.counts.given_up, dispatcher.counts.delivered) == (0, 2, 0)
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith("titan_state handler")] == []
+
+
+async def test_a_callback_that_fails_when_cancelled_is_not_tried_again(handlers, clock):
+    """Closing ends a callback that turns its cancellation into an error, at once."""
+    calls = []
+
+    @handlers.on_transition
+    async def odd(event):
+        calls.append(event.id)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError from None
+
+    dispatcher = Dispatcher(handlers, frozenset(DEFAULT_TERMINAL), clock)
+    dispatcher.deliver([moved("a")])
+    await clock.settle()
+    await dispatcher.close(0)
+    await clock.advance(10)
+    assert calls == ["a:1"]
+    assert dispatcher.counts.given_up == 1

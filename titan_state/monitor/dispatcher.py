@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import logging
 import threading
 from collections import deque
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from titan_state.clock import within
-from titan_state.errors import PermanentError, TemporaryError, shorten
+from titan_state.errors import MonitorClosedError, PermanentError, TemporaryError, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
@@ -31,6 +32,12 @@ SIDE_BY_SIDE = 16
 """How many calls of one handler run at the same time, for different executions."""
 
 LONGEST_BACKOFF_S = 300.0
+
+CANCEL_S = 1.0
+"""How long closing waits for calls that it has cancelled."""
+
+NAMED = 10
+"""How many deliveries a message names; it counts the others."""
 
 
 @attrs.define
@@ -57,11 +64,13 @@ class Dispatcher:
         self._clock = clock
         self._lanes: dict[tuple[str, str], deque[Event]] = {}
         self._places: dict[str, asyncio.Semaphore] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._changed = asyncio.Event()
+        self._is_closing = False
+        self._is_closed = False
 
     def deliver(self, events: Iterable[Event]) -> None:
-        """Queue events for every handler that wants them."""
+        """Queue events for every handler that wants them; once closed, they are given up."""
         for event in events:
             for handler in self._handlers:
                 if handler.wants(event, self._terminal):
@@ -74,24 +83,47 @@ class Dispatcher:
             await self._changed.wait()
 
     async def close(self, seconds: float) -> None:
-        """Wait for open deliveries for at most `seconds`, then give them up.
+        """Wait for open deliveries for at most `seconds`, those that come up meanwhile included, then give them up.
 
-        A `def` callback that still runs then cannot be stopped: its thread is left alone and does not keep the
-        process alive.
+        A callback cannot be made to end: a `def` one that still runs is left alone in its thread, which does not keep
+        the process alive, and an `async def` one that does not end when it is cancelled is left alone on the loop.
         """
+        self._is_closing = True
         try:
             await within(self._clock, seconds, self.until_below(1))
         except TimeoutError:
-            logger.warning("%d deliveries were given up when the monitor was left", self.counts.pending)
+            pass  # said below, also where it is a cancellation that cuts this short
         finally:
-            tasks = tuple(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self.counts.given_up += self.counts.pending
-            self.counts.pending = 0
+            await self._give_up()
+
+    async def _give_up(self) -> None:
+        self._is_closed = True
+        open_now = [(name, event) for (name, _), lane in self._lanes.items() for event in lane]
+        if open_now:
+            logger.warning(
+                "%d deliveries were given up when the monitor was left: %s",
+                len(open_now),
+                _named(open_now),
+            )
+        self.counts.given_up += self.counts.pending
+        self.counts.pending = 0
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if not tasks:
+            return
+        try:
+            await within(self._clock, CANCEL_S, asyncio.wait(tasks))
+        except TimeoutError:
+            left = [(key[0], self._lanes[key][0]) for task, key in self._tasks.items() if not task.done()]
+            logger.warning(
+                "%d callbacks did not end when they were cancelled, and are left running: %s", len(left), _named(left)
+            )
 
     def _queue(self, handler: Handler, event: Event) -> None:
+        if self._is_closed:
+            self.counts.given_up += 1
+            return
         key = (handler.name, event.execution_id)
         self.counts.pending += 1
         lane = self._lanes.get(key)
@@ -100,14 +132,21 @@ class Dispatcher:
             return
         self._lanes[key] = deque((event,))
         task = asyncio.create_task(self._serve(handler, key), name=f"titan_state handler {handler.name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = key
+        task.add_done_callback(self._tasks.pop)
 
     async def _serve(self, handler: Handler, key: tuple[str, str]) -> None:
         """Deliver what waits for one handler and one execution, one after the other."""
         lane = self._lanes[key]
         while lane:
-            if await self._deliver(handler, lane[0]):
+            try:
+                is_delivered = await self._deliver(handler, lane[0])
+            except Exception:  # a mistake of this module, or an error that cannot even be shown: the lane goes on
+                logger.exception("handler %s was given up for event %s", handler.name, shorten(lane[0].id))
+                is_delivered = False
+            if self._is_closed:
+                return  # it is given up already
+            if is_delivered:
                 self.counts.delivered += 1
             else:
                 self.counts.given_up += 1
@@ -124,7 +163,9 @@ class Dispatcher:
             try:
                 await self._call(handler, event, places)
             except Exception as error:
-                if attempt >= handler.retries or isinstance(error, PermanentError):
+                if self._is_closed:
+                    return False
+                if attempt >= handler.retries or self._is_final(error):
                     logger.exception(
                         "handler %s was given up for event %s after %d attempts",
                         handler.name,
@@ -148,50 +189,88 @@ class Dispatcher:
             else:
                 return True
 
+    def _is_final(self, error: Exception) -> bool:
+        """Return whether no further attempt can succeed: once the monitor is being left, its waits have ended."""
+        return isinstance(error, PermanentError) or (self._is_closing and isinstance(error, MonitorClosedError))
+
     async def _call(self, handler: Handler, event: Event, places: asyncio.Semaphore) -> None:
+        """Call a handler once, in one of its places, within its time-out."""
         await places.acquire()
-        if handler.is_async:
-            try:
-                await within(self._clock, handler.timeout, handler.callback(event))
-            except asyncio.CancelledError as error:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    raise
-                raise RuntimeError("the callback was cancelled") from error  # by itself: that is a failure of it
-            finally:
-                places.release()
-            return
+        start = _on_loop if handler.is_async else _apart
+        # A task of its own: a callback that cancels the task it runs in does not end the lane.
+        call = asyncio.ensure_future(start(handler.callback, event, places))
+        try:
+            await within(self._clock, handler.timeout, call)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise RuntimeError("the callback was cancelled") from error  # by itself: that is a failure of it
+
+
+async def _on_loop(callback: Callable[[Any], Any], event: Event, places: asyncio.Semaphore) -> None:
+    try:
+        await callback(event)
+    finally:
+        places.release()
+
+
+async def _apart(callback: Callable[[Any], Any], event: Event, places: asyncio.Semaphore) -> None:
+    """Call `callback` in a thread; what it returns is awaited on the loop, if that can be done."""
+
+    def ended(call: asyncio.Future[Any]) -> None:
+        places.release()
+        left = call.result() if call.exception() is None else None
+        if inspect.iscoroutine(left):
+            left.close()  # nobody waited until it came; one that was awaited is closed already
+
+    try:
+        call = _in_thread(callback, event)
+    except RuntimeError:  # no thread can be started
+        places.release()
+        raise
+    try:
+        result = await asyncio.shield(call)
+        if inspect.isawaitable(result):
+            await result
+    finally:
         # The place is kept until the thread ends, also if it outlives its time-out: threads stay bounded.
-        call = _in_thread(handler.callback, event)
-        call.add_done_callback(lambda _: places.release())
-        await within(self._clock, handler.timeout, asyncio.shield(call))
+        call.add_done_callback(ended)
 
 
-def _in_thread(callback: Callable[[Any], Any], event: Event) -> asyncio.Future[None]:
+def _in_thread(callback: Callable[[Any], Any], event: Event) -> asyncio.Future[Any]:
     """Call `callback` in a daemon thread: unlike an executor's, one that hangs does not hold up the interpreter."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
+    future: asyncio.Future[Any] = loop.create_future()
     context = contextvars.copy_context()
 
-    def finish(error: BaseException | None) -> None:
+    def finish(result: Any, error: Exception | None) -> None:
         if future.cancelled():
             return
         if error is None:
-            future.set_result(None)
+            future.set_result(result)
         else:
             future.set_exception(error)
             future.exception()  # it may be that nobody waits any more
 
     def run() -> None:
-        error: BaseException | None = None
+        result: Any = None
+        error: Exception | None = None
         try:
-            context.run(callback, event)
+            result = context.run(callback, event)
         except BaseException as caught:  # noqa: BLE001 - it is handed to the loop, whatever it is
             error = caught if isinstance(caught, Exception) else RuntimeError(f"the callback raised {caught!r}")
         try:
-            loop.call_soon_threadsafe(finish, error)
+            loop.call_soon_threadsafe(finish, result, error)
         except RuntimeError:  # the loop was closed while the callback ran
             logger.debug("a callback ended after its event loop")
 
     threading.Thread(target=run, name="titan_state callback", daemon=True).start()
     return future
+
+
+def _named(deliveries: Sequence[tuple[str, Event]]) -> str:
+    """Return the first of many deliveries as text, and how many more there are."""
+    first = [f"handler {shorten(name)} for event {shorten(event.id)}" for name, event in deliveries[:NAMED]]
+    more = len(deliveries) - len(first)
+    return ", ".join(first) + (f", and {more} more" if more else "")

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from titan_state.errors import WaitTimeoutError as WaitTimeoutError
     from titan_state.monitor.handlers import Handlers as Handlers
     from titan_state.monitor.monitor import Monitor as Monitor
+    from titan_state.monitor.streams import EventStream as EventStream
 
 _HOMES = {
     "client.profile": ("ServiceProfile",),
@@ -93,6 +94,7 @@ _HOMES = {
     ),
     "monitor.handlers": ("Handlers",),
     "monitor.monitor": ("Monitor",),
+    "monitor.streams": ("EventStream",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

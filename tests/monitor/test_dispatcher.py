@@ -31,6 +31,15 @@ def moved(execution_id: str, seq: int = 1, dest: str = "completed") -> Transitio
     )
 
 
+async def true(condition) -> None:
+    """Return when a condition holds that threads bring about: no clock moves them."""
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    pytest.fail("it never came true")
+
+
 @pytest.fixture
 def handlers() -> Handlers:
     return Handlers()
@@ -267,14 +276,12 @@ async def test_what_is_awaited_keeps_the_place_and_the_time_out(handlers, dispat
 
     handlers.on_transition(lambda event: hang(event), name="x", timeout=3, retries=0)
     dispatcher.deliver([moved(f"e{number}") for number in range(SIDE_BY_SIDE + 1)])
-    while len(begun) < SIDE_BY_SIDE:
-        await asyncio.sleep(0.001)
+    await true(lambda: len(begun) == SIDE_BY_SIDE)
     await clock.settle()
     assert (len(begun), cancelled) == (SIDE_BY_SIDE, [])
     await clock.advance(4)
     assert len(cancelled) == SIDE_BY_SIDE
-    while len(begun) <= SIDE_BY_SIDE:
-        await asyncio.sleep(0.001)
+    await true(lambda: len(begun) == SIDE_BY_SIDE + 1)
     await clock.advance(4)
     assert (dispatcher.counts.pending, dispatcher.counts.given_up) == (0, SIDE_BY_SIDE + 1)
 
@@ -296,8 +303,7 @@ async def test_what_comes_too_late_is_not_run(handlers, dispatcher, clock):
     await clock.advance(4)
     assert dispatcher.counts.given_up == 1
     gate.set()
-    while not made or made[0].cr_frame is not None:
-        await asyncio.sleep(0.001)
+    await true(lambda: made and made[0].cr_frame is None)
     assert ran == []
 
 

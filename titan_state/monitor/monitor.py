@@ -16,8 +16,8 @@ from titan_state.monitor.runtime import Runtime
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from titan_state.core.events import Event
     from titan_state.core.execution import Execution
+    from titan_state.monitor.streams import EventStream
 
 
 class Monitor(Runtime):
@@ -138,10 +138,11 @@ class Monitor(Runtime):
         """How many requests may still be sent in the present minute."""
         return self.service.budget.remaining(self._clock.time())
 
-    def events(self) -> AsyncIterator[Event]:
+    def events(self) -> EventStream:
         """Return a stream of every event from now on: `async for event in monitor.events()`.
 
-        Leaving the monitor ends it with `MonitorClosedError`. One that is not read slows down reading in the end.
+        Leaving the monitor ends it with `MonitorClosedError`. Events are kept for it until it is closed (`aclose`) or
+        dropped; one that is neither, and is not read, slows down reading in the end.
         """
         self._now()
         return self._streams.open()

@@ -6,63 +6,134 @@ They are fed with every committed event; they neither deliver to handlers nor re
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Self
+
+import attrs
 
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.events import AnomalyDetected, Event, Transitioned
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import Callable, Iterable
+
+
+@attrs.define(eq=False)
+class Inbox:
+    """What waits for one stream; it is apart from the stream, so that one which nobody holds can be noticed.
+
+    Attributes:
+        queue: The events that were not handed out yet.
+        arrived: Set when there is something to look at: an event, or an end.
+        is_closed: Whether nobody reads it any more.
+    """
+
+    queue: deque[Event] = attrs.field(factory=deque)
+    arrived: asyncio.Event = attrs.field(factory=asyncio.Event)
+    is_closed: bool = False
+
+
+class EventStream(AsyncIterator[Event]):
+    """Every event from the moment the stream was opened: `async for event in stream`.
+
+    It is opened by `Monitor.events`. Events are kept for it from then on, until it is closed (`aclose`, or
+    `async with contextlib.aclosing(monitor.events()) as stream`) or dropped. Several tasks may read one stream: each
+    event goes to one of them.
+    """
+
+    def __init__(self, streams: Streams, inbox: Inbox) -> None:
+        self._streams = streams
+        self._inbox = inbox
+        loop = asyncio.get_running_loop()
+        self._finalizer = weakref.finalize(self, _drop, loop, streams, inbox)
+        self._finalizer.atexit = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        """Return the next event. Cancelling it loses none.
+
+        Raises:
+            StopAsyncIteration: The stream was closed.
+            MonitorClosedError: The monitor was left, and every event is handed out.
+            UnauthorizedError: The service refused the credentials, and every event is handed out; `ForbiddenError`
+                where a scope is missing.
+        """
+        return await self._streams.next(self._inbox)
+
+    async def aclose(self) -> None:
+        """Close the stream: nothing is kept for it any more, and whoever reads it is at its end."""
+        self._finalizer.detach()
+        self._streams.close(self._inbox)
 
 
 class Streams:
-    """The event streams that are being read.
+    """The event streams that are open.
 
     A stream that is read too slowly does not lose events: `backlog` grows, and whoever makes events waits.
     """
 
     def __init__(self, drained: Callable[[], None]) -> None:
-        self._queues: dict[asyncio.Event, deque[Event]] = {}
+        self._inboxes: set[Inbox] = set()
         self._drained = drained
         self._end: Exception | None = None
 
     @property
     def backlog(self) -> int:
         """The most events that wait in any one stream."""
-        return max((len(queue) for queue in self._queues.values()), default=0)
+        return max((len(inbox.queue) for inbox in self._inboxes), default=0)
 
     def put(self, events: Iterable[Event]) -> None:
         """Hand events to every stream."""
-        for arrived, queue in self._queues.items():
-            queue.extend(events)
-            arrived.set()
+        if self._end is not None:
+            return
+        for inbox in self._inboxes:
+            inbox.queue.extend(events)
+            inbox.arrived.set()
 
     def end(self, error: Exception) -> None:
-        """End every stream, and every one to come, with an error once it is read to its end."""
-        self._end = error
-        for arrived in self._queues:
-            arrived.set()
+        """End every stream, and every one to come, with an error once it is read to its end. The first end counts."""
+        if self._end is None:
+            self._end = error
+            for inbox in self._inboxes:
+                inbox.arrived.set()
 
-    def open(self) -> AsyncIterator[Event]:
+    def open(self) -> EventStream:
         """Return a stream of every event from now on."""
-        arrived = asyncio.Event()
-        queue = self._queues[arrived] = deque()
-        return self._read(arrived, queue)
+        inbox = Inbox()
+        self._inboxes.add(inbox)
+        return EventStream(self, inbox)
 
-    async def _read(self, arrived: asyncio.Event, queue: deque[Event]) -> AsyncIterator[Event]:
-        try:
-            while True:
-                while queue:
-                    yield queue.popleft()
-                    self._drained()
-                if self._end is not None:
-                    raise self._end
-                arrived.clear()
-                await arrived.wait()
-        finally:
-            del self._queues[arrived]
-            self._drained()
+    async def next(self, inbox: Inbox) -> Event:
+        """Return the next event of a stream; see `EventStream`."""
+        while not inbox.queue:
+            if inbox.is_closed:
+                raise StopAsyncIteration
+            if self._end is not None:
+                raise self._end
+            inbox.arrived.clear()
+            await inbox.arrived.wait()
+        event = inbox.queue.popleft()
+        self._drained()
+        return event
+
+    def close(self, inbox: Inbox) -> None:
+        """Keep nothing for a stream any more."""
+        inbox.is_closed = True
+        inbox.queue.clear()
+        inbox.arrived.set()
+        self._inboxes.discard(inbox)
+        self._drained()
+
+
+def _drop(loop: asyncio.AbstractEventLoop, streams: Streams, inbox: Inbox) -> None:
+    """Close the stream that nobody holds any more; it may be any thread that notices."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and with it everything else
+        loop.call_soon_threadsafe(streams.close, inbox)
 
 
 class Waits:
@@ -107,7 +178,9 @@ class Waits:
                 future.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        """Wake everybody with an error, also those who are still to come."""
+        """Wake everybody with an error, also those who are still to come. The first one counts."""
+        if self._end is not None:
+            return
         self._end = error
         for entries in self._futures.values():
             for _, future in entries:

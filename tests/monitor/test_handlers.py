@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import functools
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from titan_state import AnomalyCleared, AnomalyDetected, AnomalyKind, ConfigurationError, Execution, Handlers
+from titan_state import (
+    AnomalyCleared,
+    AnomalyDetected,
+    AnomalyKind,
+    ConfigurationError,
+    Execution,
+    Handlers,
+    Lifecycle,
+    Monitor,
+    Move,
+)
 from titan_state.core.anomalies import Severity
 from titan_state.core.events import ActionSent, Transitioned
 from titan_state.core.lifecycle import DEFAULT_TERMINAL, Action, Status
@@ -135,6 +146,10 @@ def test_bound_methods_and_partials_are_callbacks():
         ({"retries": -1}, "retries"),
         ({"backoff": "1"}, "backoff"),
         ({"timeout": True}, "timeout"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"backoff": timedelta(seconds=-1)}, "backoff"),
+        ({"retries": 2.5}, "retries"),
+        ({"name": 7}, "name"),
         ({"delay": 1}, "no option delay"),
     ],
 )
@@ -163,3 +178,130 @@ def test_a_copy_is_apart():
     second.on_completed(lambda event: None, name="two")
     assert [handler.name for handler in first] == ["one"]
     assert [(handler.name, handler.retries) for handler in second] == [("one", 7), ("two", 3)]
+
+
+def test_durations_may_be_timedeltas():
+    """`backoff` and `timeout` are seconds or timedeltas."""
+    handlers = Handlers()
+    handlers.on_completed(lambda event: None, name="x", backoff=timedelta(minutes=1), timeout=timedelta(seconds=5))
+    assert [(handler.backoff, handler.timeout) for handler in handlers] == [(60.0, 5.0)]
+
+
+def test_a_registration_that_is_refused_leaves_nothing_behind():
+    """After a bad option the name is still free."""
+    handlers = Handlers()
+    with pytest.raises(ConfigurationError):
+        handlers.on_completed(lambda event: None, name="x", retries=-1)
+    assert len(handlers) == 0
+    handlers.on_completed(lambda event: None, name="x")
+
+
+class Sink:
+    def take(self, event): ...
+
+    def none(self): ...
+
+    def stream(self, event):
+        yield event
+
+    @staticmethod
+    def static(event): ...
+
+
+class Streaming:
+    def __call__(self, event):
+        yield event
+
+
+def nothing(): ...
+
+
+def two(event, other): ...
+
+
+def keyword(event, *, where): ...
+
+
+async def several(event):
+    yield event
+
+
+def injected(function):
+    @functools.wraps(function)
+    def call(*arguments):
+        return function("a connection", *arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("callback", [nothing, two, keyword, Sink.take, Sink().none, functools.partial(nothing)])
+def test_what_cannot_take_one_argument_is_refused(callback):
+    """A callback that could never be called with an event is an error that says what to register instead."""
+    with pytest.raises(ConfigurationError, match=r"one argument, the event .*: register a function of one argument"):
+        Handlers().on_completed(callback)
+
+
+@pytest.mark.parametrize("callback", [several, Sink().stream, Streaming(), functools.partial(several)])
+def test_generator_functions_are_refused(callback):
+    """Calling one runs nothing of it: that is an error, and not a delivery."""
+    with pytest.raises(ConfigurationError, match="without yield"):
+        Handlers().on_completed(callback)
+
+
+@pytest.mark.parametrize("callback", [None, 7, "export", Sink.__dict__])
+def test_what_cannot_be_called_is_refused(callback):
+    """None is no decorator that waits for its function, but a mistake."""
+    with pytest.raises(ConfigurationError, match="function of one argument"):
+        Handlers().on_completed(callback)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        print,
+        [].append,
+        {}.update,
+        dict,
+        Sink().take,
+        Sink.static,
+        functools.partial(two, other=1),
+        functools.partial(keyword, where="here"),
+        injected(two),
+        Mock(),
+        AsyncMock(),
+        lambda *arguments: None,
+        lambda event, where="here": None,
+    ],
+)
+def test_whatever_takes_one_argument_is_a_callback(callback):
+    """Builtins, bound methods, partials, wrappers that fill in arguments, and mocks are callbacks."""
+    handlers = Handlers()
+    assert handlers.on_completed(callback, name="x") is callback
+    assert len(handlers) == 1
+
+
+def lifecycle() -> Lifecycle:
+    moves = [Move("assign", "queued", "assigned"), Move("begin", "assigned", "running")]
+    return Lifecycle.default().extend(statuses=["assigned"], moves=moves)
+
+
+@pytest.mark.parametrize("registrar", ["on_enter", "on_exit"])
+@pytest.mark.parametrize(("status", "near"), [("complete", "completed"), ("FAILED", "failed"), ("asigned", None)])
+def test_a_monitor_refuses_statuses_that_its_model_does_not_have(registrar, status, near):
+    """A status that no execution can have is refused when it is registered, with the nearest one and all others."""
+    monitor = Monitor("http://localhost:1", "token-of-mine")
+    with pytest.raises(ConfigurationError, match=f"no status '{status}'") as caught:
+        getattr(monitor, registrar)("running", status)(lambda event: None)
+    assert (f"did you mean '{near}'" in str(caught.value)) is (near is not None)
+    assert "queued, running, paused" in str(caught.value)
+    getattr(monitor, registrar)("running")(lambda event: None)
+
+
+def test_handlers_made_apart_are_checked_when_they_meet_a_model():
+    """Handlers have no model of their own; a monitor that is made with them checks them against its own."""
+    handlers = Handlers()
+    handlers.on_enter("assigned")(lambda event: None, name="mine")
+    with pytest.raises(ConfigurationError, match="handler mine: the model has no status 'assigned'"):
+        Monitor("http://localhost:1", "token-of-mine", handlers=handlers)
+    monitor = Monitor("http://localhost:1", "token-of-mine", handlers=handlers, lifecycle=lifecycle())
+    monitor.on_exit("assigned")(lambda event: None, name="other")

@@ -1,40 +1,28 @@
 """Handlers: the registry behind `@monitor.on_completed` and its like.
 
 A handler is a callback with a filter and delivery options. The registry is shared by `Monitor` and `Handlers`; it
-delivers nothing itself.
+delivers nothing itself. What may be a callback is said in `callbacks.py`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
+from collections.abc import Callable, Collection, Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any, Final, Generic, Literal, TypeVar, Unpack, overload
 
 import attrs
 
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.events import AnomalyCleared, AnomalyDetected, Event, Transitioned
 from titan_state.core.lifecycle import Status
-from titan_state.errors import ConfigurationError
+from titan_state.errors import ConfigurationError, shorten
+from titan_state.monitor.callbacks import Options, check_callback, checked, name_of
 
 E = TypeVar("E", bound=Event, contravariant=True)
 F = TypeVar("F", bound=Callable[[Any], Any])
 
-
-class Options(TypedDict, total=False):
-    """How events are delivered to one handler.
-
-    Attributes:
-        name: The handler's name, by default the qualified name of the callback.
-        retries: How often a failed delivery is tried again, 3 by default.
-        backoff: Seconds before the first further attempt, 1 by default; doubled for each one after it.
-        timeout: Seconds that one attempt may take, None (the default) for as long as it takes.
-    """
-
-    name: str
-    retries: int
-    backoff: float
-    timeout: float | None
+NOTHING: Final[Any] = object()  # a callback that is to come: None would hide a mistake
 
 
 @attrs.frozen
@@ -48,6 +36,21 @@ class Filter:
 
     about: Literal["enter", "exit", "finish", "transition", "anomaly", "cleared"]
     values: frozenset[str] = frozenset()
+
+    def check(self, statuses: Collection[str]) -> None:
+        """Refuse a status that no execution can enter or leave, in a model with these ones.
+
+        Raises:
+            ConfigurationError: There is no such status; the message names those that there are.
+        """
+        if self.about not in ("enter", "exit"):
+            return
+        for status in sorted(self.values.difference(statuses)):
+            near = get_close_matches(status.casefold(), statuses, 1)
+            raise ConfigurationError(
+                f"the model has no status {shorten(repr(status))}{f', did you mean {near[0]!r}?' if near else ';'} "
+                f"it has {shorten(', '.join(statuses))} (Lifecycle.extend adds further ones)"
+            )
 
     def matches(self, event: Event, terminal: frozenset[str]) -> bool:
         """Return whether an event passes, in a model with these terminal statuses."""
@@ -91,7 +94,7 @@ class Handler:
     @property
     def is_async(self) -> bool:
         """Whether the callback is a coroutine function, and so is called on the event loop."""
-        called = getattr(self.callback, "__call__", None)  # noqa: B004 - an object whose __call__ is a coroutine function
+        called = type(self.callback).__call__  # an object's may be a coroutine function
         return inspect.iscoroutinefunction(self.callback) or inspect.iscoroutinefunction(called)
 
     def wants(self, event: Event, terminal: frozenset[str]) -> bool:
@@ -100,7 +103,18 @@ class Handler:
 
 
 class Registrar(Generic[E]):
-    """Registers a callback for one kind of event: as a decorator, with or without options, or as a plain call."""
+    """Registers a callback for one kind of event: as a decorator, with or without options, or as a plain call.
+
+    ```python
+    @monitor.on_failed(retries=5, backoff=2, timeout=30)
+    def alert(event): ...
+    ```
+
+    A delivery that fails, because the callback raises or takes longer than `timeout`, is tried again `retries` times
+    (3), `backoff` seconds (1) later and then after twice the time each time: after 1, 2 and 4 s by default. Then it
+    is given up and logged. Meanwhile later events of the same execution wait, for this handler only. A callback may
+    raise `TemporaryError(delay=…)` to say when to try again, and `PermanentError` to say that it is no use.
+    """
 
     def __init__(self, registry: Registry, filter_: Filter) -> None:
         self._registry = registry
@@ -112,20 +126,23 @@ class Registrar(Generic[E]):
     @overload
     def __call__(self, /, **options: Unpack[Options]) -> Callable[[F], F]: ...
 
-    def __call__(self, callback: Any = None, /, **options: Unpack[Options]) -> Any:
+    def __call__(self, callback: Any = NOTHING, /, **options: Unpack[Options]) -> Any:
         """Register `callback`, or return a decorator that does.
 
         Args:
-            callback: A function of one argument, the event; `def` (called in a thread) or `async def`.
-            options: How it is delivered, see `Options`.
+            callback: A function of one argument, the event; `async def`, called on the event loop, or `def`, called in
+                a thread. If the latter returns something that can be awaited, it is awaited on the loop.
+            options: How it is delivered: `name`, by default the callback's own; `retries`, 3 by default; `backoff` in
+                seconds, 1 by default; `timeout` of one attempt in seconds, none by default.
 
         Returns:
             The callback itself.
 
         Raises:
-            ConfigurationError: An option that cannot work, or a name that another handler has.
+            ConfigurationError: A callback or an option that cannot work, a status that the monitor's model does not
+                have, or a name that another handler has.
         """
-        if callback is None:
+        if callback is NOTHING:
             return lambda function: self._registry.register(function, self._filter, options)
         return self._registry.register(callback, self._filter, options)
 
@@ -148,13 +165,14 @@ class AnomalyRegistrar:
 
         Args:
             arguments: The callback, if it is no decorator, then kinds of anomalies.
-            options: How it is delivered, see `Options`.
+            options: How it is delivered, see `Registrar`.
 
         Returns:
             The callback itself.
 
         Raises:
-            ConfigurationError: There is no such kind, an option cannot work, or another handler has the name.
+            ConfigurationError: There is no such kind, the callback or an option cannot work, or another handler has
+                the name.
         """
         callback, kinds = (arguments[0], arguments[1:]) if arguments and callable(arguments[0]) else (None, arguments)
         try:
@@ -198,7 +216,7 @@ class Registry:
 
     @property
     def on_completed(self) -> Registrar[Transitioned]:
-        """Call back when an execution enters `completed`."""
+        """Call back when an execution enters `completed`; how it is delivered, and tried again, says `Registrar`."""
         return self._entering(Status.COMPLETED)
 
     @property
@@ -249,7 +267,11 @@ class Registry:
 
 
 class Handlers(Registry):
-    """A set of handlers, to be made apart from a monitor and handed to it."""
+    """A set of handlers, to be made apart from a monitor and handed to it: `Monitor(url, token, handlers=handlers)`.
+
+    The monitor takes a copy when it is made. It checks then that its model has the statuses of `on_enter` and
+    `on_exit`.
+    """
 
     def __init__(self, handlers: Iterable[Handler] = ()) -> None:
         """Make a set of handlers, empty or of copies of others."""
@@ -257,17 +279,31 @@ class Handlers(Registry):
 
     def register(self, callback: F, filter_: Filter, options: Options) -> F:
         """Register a callback; one that is registered already under its name gets a further filter."""
-        if not callable(callback):
-            raise ConfigurationError(f"a callback must be a function of one argument, the event, not {callback!r}")
-        name = options.get("name") or _name_of(callback)
+        check_callback(callback)
+        chosen = checked(options)
+        name = chosen.pop("name", None) or name_of(callback)
         handler = self._handlers.get(name)
         if handler is None:
             handler = self._handlers[name] = Handler(name, callback, [])
         elif handler.callback is not callback and handler.callback != callback:
             raise ConfigurationError(f"two handlers have the name {name!r}: give one of them name=")
-        _apply(handler, options)
+        for option, value in chosen.items():
+            setattr(handler, option, value)
         handler.filters.append(filter_)
         return callback
+
+    def check(self, statuses: Collection[str]) -> None:
+        """Refuse handlers that wait for a status which a model with these ones does not have.
+
+        Raises:
+            ConfigurationError: There is no such status.
+        """
+        for handler in self:
+            for filter_ in handler.filters:
+                try:
+                    filter_.check(statuses)
+                except ConfigurationError as error:
+                    raise ConfigurationError(f"handler {shorten(handler.name)}: {error}") from None
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(tuple(self._handlers.values()))
@@ -280,23 +316,3 @@ def _statuses(statuses: tuple[str, ...]) -> frozenset[str]:
     if not statuses or not all(isinstance(status, str) for status in statuses):
         raise ConfigurationError('name at least one status: @on_enter("assigned")')
     return frozenset(str(status) for status in statuses)
-
-
-def _name_of(callback: Callable[[Any], Any]) -> str:
-    target = callback if hasattr(callback, "__qualname__") else type(callback)
-    return f"{target.__module__}.{target.__qualname__}"
-
-
-def _apply(handler: Handler, options: Options) -> None:
-    unknown = options.keys() - Options.__annotations__.keys()
-    if unknown:
-        raise ConfigurationError(
-            f"a handler has no option {', '.join(sorted(unknown))}; it has {', '.join(Options.__annotations__)}"
-        )
-    for name in ("retries", "backoff", "timeout"):
-        value = options.get(name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise ConfigurationError(f"{name} of a handler must be a number of 0 or more, not {value!r}")
-        setattr(handler, name, value)

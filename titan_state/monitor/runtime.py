@@ -18,7 +18,7 @@ from titan_state.core.tracker import Tracker
 from titan_state.errors import MonitorClosedError
 from titan_state.monitor.control import Control
 from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
-from titan_state.monitor.handlers import Filter, Handlers, Options, Registry
+from titan_state.monitor.handlers import Filter, Handlers, Registry
 from titan_state.monitor.poller import Poller
 from titan_state.monitor.streams import Streams, Waits
 from titan_state.monitor.waiting import Waiting
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from titan_state.core.anomalies import Thresholds
     from titan_state.core.budget import RequestBudget
     from titan_state.core.events import Event
+    from titan_state.monitor.callbacks import Options
 
 F = TypeVar("F", bound="Callable[[Any], Any]")
 
@@ -78,13 +79,15 @@ class Runtime(Registry):
             drain_s: How many seconds leaving the monitor waits for open deliveries.
 
         Raises:
-            ConfigurationError: The URL or the token cannot work.
+            ConfigurationError: The URL or the token cannot work, or a handler is for a status that the model does not
+                have.
         """
         self._clock = clock or SystemClock()
         self._rng = random.Random()  # noqa: S311 - jitter, nothing secret
         self.service = TaskService(url, token, profile=profile, budget=budget, clock=self._clock)
         self.lifecycle = lifecycle or Lifecycle.default()
         self._handlers = Handlers(handlers or ())
+        self._handlers.check(self.lifecycle.statuses)
         self._tracker = Tracker(self.lifecycle, thresholds)
         self._planner = Planner(
             self._tracker,
@@ -176,6 +179,7 @@ class Runtime(Registry):
 
     def register(self, callback: F, filter_: Filter, options: Options) -> F:
         """Register a callback with this monitor."""
+        filter_.check(self.lifecycle.statuses)
         return self._handlers.register(callback, filter_, options)
 
     def _commit(self, events: list[Event]) -> None:

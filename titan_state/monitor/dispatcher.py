@@ -33,6 +33,9 @@ SIDE_BY_SIDE = 16
 
 LONGEST_BACKOFF_S = 300.0
 
+FINAL = (PermanentError, MonitorClosedError)
+"""Errors of a callback after which no further attempt can succeed: a monitor that was left stays so."""
+
 CANCEL_S = 1.0
 """How long closing waits for calls that it has cancelled."""
 
@@ -66,7 +69,6 @@ class Dispatcher:
         self._places: dict[str, asyncio.Semaphore] = {}
         self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._changed = asyncio.Event()
-        self._is_closing = False
         self._is_closed = False
 
     def deliver(self, events: Iterable[Event]) -> None:
@@ -88,7 +90,6 @@ class Dispatcher:
         A callback cannot be made to end: a `def` one that still runs is left alone in its thread, which does not keep
         the process alive, and an `async def` one that does not end when it is cancelled is left alone on the loop.
         """
-        self._is_closing = True
         try:
             await within(self._clock, seconds, self.until_below(1))
         except TimeoutError:
@@ -165,7 +166,7 @@ class Dispatcher:
             except Exception as error:
                 if self._is_closed:
                     return False
-                if attempt >= handler.retries or self._is_final(error):
+                if attempt >= handler.retries or isinstance(error, FINAL):
                     logger.exception(
                         "handler %s was given up for event %s after %d attempts",
                         handler.name,
@@ -188,10 +189,6 @@ class Dispatcher:
                 await self._clock.sleep(delay)
             else:
                 return True
-
-    def _is_final(self, error: Exception) -> bool:
-        """Return whether no further attempt can succeed: once the monitor is being left, its waits have ended."""
-        return isinstance(error, PermanentError) or (self._is_closing and isinstance(error, MonitorClosedError))
 
     async def _call(self, handler: Handler, event: Event, places: asyncio.Semaphore) -> None:
         """Call a handler once, in one of its places, within its time-out."""

@@ -6,7 +6,6 @@ What users do with a monitor is in `monitor.py`; each part decides for itself in
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -42,6 +41,9 @@ BUFFER = 10_000
 DRAIN_S = 10.0
 """How long leaving a monitor waits for open deliveries."""
 
+HURRIED_S = 1.0
+"""How long it waits at most where an error, or a cancellation, is on its way out."""
+
 
 class Runtime(Registry):
     """The parts of a monitor, and what holds them together.
@@ -76,7 +78,8 @@ class Runtime(Registry):
             budget: How many requests may be sent, 120 a minute by default.
             profile: What the documentation leaves open about the service.
             clock: The time, the machine's own by default.
-            drain_s: How many seconds leaving the monitor waits for open deliveries.
+            drain_s: How many seconds leaving the monitor waits for open deliveries; it waits for one second at most
+                when the body ends by an error.
 
         Raises:
             ConfigurationError: The URL or the token cannot work, or a handler is for a status that the model does not
@@ -143,24 +146,47 @@ class Runtime(Registry):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        fatal = self._fatal
-        ended_by_us = False
+        fatal, is_ours = self._fatal, False
         if fatal is not None and self._body is not None:
-            ended_by_us = self._body.uncancel() <= self._cancelling
-            if kind is None and ended_by_us:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.sleep(0)  # the cancellation may still be on its way
-        self._closed = True
+            is_ours = self._body.uncancel() <= self._cancelling
         closed = MonitorClosedError("the monitor was left")
         self._streams.end(closed)
         self._waits.fail(closed)
-        try:
-            await self._stop()
-            await self._dispatcher.close(self._drain_s if error is None or ended_by_us else min(1.0, self._drain_s))
-        finally:
-            await self.service.close()
-        if fatal is not None and ended_by_us and (kind is None or kind is asyncio.CancelledError):
+        await self._leave(error, is_ours=is_ours)
+        if fatal is None or error is fatal:
+            return
+        if _is_only(error, fatal) or (is_ours and (error is None or isinstance(error, asyncio.CancelledError))):
             raise fatal from None
+        if error is not None:
+            error.add_note(f"the monitor had been ended by {fatal!r}")
+
+    async def _leave(self, error: BaseException | None, *, is_ours: bool) -> None:
+        """Stop reading, deliver what is open, and close the client: each of them, also if one is cut short.
+
+        Callbacks that are called meanwhile may use the monitor: it counts as closed only after them.
+        """
+        seconds = self._drain_s if error is None or is_ours else min(HURRIED_S, self._drain_s)
+        try:
+            if is_ours and not isinstance(error, asyncio.CancelledError):
+                await self._take_back()
+            await self._stop()
+        except BaseException:
+            seconds = min(HURRIED_S, seconds)
+            raise
+        finally:
+            try:
+                await self._dispatcher.close(seconds)
+            finally:
+                self._closed = True
+                await self.service.close()
+
+    async def _take_back(self) -> None:
+        """Let our cancellation of the body come to nothing, if it is still on its way."""
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if self._body is not None and self._body.cancelling() > self._cancelling:
+                raise  # it is somebody else's
 
     async def _stop(self) -> None:
         if self._runner is not None:
@@ -200,3 +226,10 @@ class Runtime(Registry):
         if self._runner is None or self._closed:
             raise MonitorClosedError("the monitor is not running: use it inside `async with`")
         return self._clock.time()
+
+
+def _is_only(error: BaseException | None, fatal: Exception) -> bool:
+    """Return whether a group, such as a task group raises, holds nothing but the fatal error and cancellations."""
+    if not isinstance(error, BaseExceptionGroup):
+        return False
+    return error.split(lambda one: one is fatal or isinstance(one, asyncio.CancelledError))[1] is None

@@ -11,15 +11,19 @@ from typer.main import get_command
 
 from titan_state import Lifecycle
 from titan_state.cli.app import app
+from titan_state.monitor.callbacks import Options
+from titan_state.monitor.handlers import Handler, Registry
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+CALLBACKS = (ROOT / "docs" / "callbacks.md").read_text(encoding="utf-8")
 
 
-def blocks(language):
-    """Return the fenced blocks of the README in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language, text=README):
+    """Return the fenced blocks of a document, the README by default, in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def rows(text, heading):
@@ -42,6 +46,41 @@ async def test_the_first_program_runs_as_it_stands(start, tmp_path):
     (refusal,) = [line for line in program.lines if line.startswith("not sent: ")]
     assert "stop" in refusal
     assert len(program.lines) == 4
+
+
+async def test_the_program_about_callbacks_runs_as_it_stands(start, tmp_path):
+    """Pasted into a file it runs, and shows what docs/callbacks.md says: retries, giving up, acting, both kinds."""
+    (text,) = blocks("python", CALLBACKS)
+    file = tmp_path / "callbacks.py"
+    file.write_text(text, encoding="utf-8")
+    program = await start(file)
+    code, complaints = await program.end()
+    assert code == 0
+    assert re.search(r"failed for event prices:\d, next attempt in 0\.2 s", complaints)
+    assert re.search(r"was given up for event reviews:\d after 1 attempts", complaints)
+    assert sorted(program.lines) == [
+        "2 delivered, 1 given up",
+        "exported prices at attempt 2",
+        "reviews was stopped by us",
+        "stock running -> failed - check first: execution details and platform logs",
+    ]
+    assert program.lines[-1] == "2 delivered, 1 given up"
+
+
+@pytest.mark.parametrize("name", list(Options.__annotations__))
+def test_options_are_told(name):
+    """Each option of a handler is in the table of docs/callbacks.md, with its default."""
+    told = {row[0].strip("`"): row[2] for row in rows(CALLBACKS, "When it fails")}
+    default = {"retries": "3", "backoff": "1", "timeout": "None: no limit", "name": "the function's own"}
+    assert told[name] == default[name]
+    if name != "name":
+        assert str(getattr(Handler("x", print, []), name)).startswith(told[name].split(":")[0])
+
+
+def test_registrars_are_told():
+    """Each registrar is in the table of docs/callbacks.md, and no other."""
+    told = set(re.findall(r"`(on_\w+)", "".join(row[0] for row in rows(CALLBACKS, "What it is called for"))))
+    assert told == {name for name in vars(Registry) if name.startswith("on_")}
 
 
 def test_the_diagram_is_the_model():
@@ -71,7 +110,7 @@ def test_commands_exist():
         assert {argument for argument in arguments if argument.startswith("-")} <= known
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/performance.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name):
     """What a document links to within the project is there."""
     file = ROOT / name

@@ -329,6 +329,22 @@ async def test_handlers_made_apart(service, clock, until):
     assert len(handlers) == 1
 
 
+async def test_a_lambda_around_a_coroutine_function(service, monitor, until):
+    """What a lambda returns is awaited, and only then has it delivered."""
+    seen = []
+
+    async def export(event, where):
+        seen.append((event.execution_id, where))
+
+    service.add(done("a"))
+    async with monitor:
+        monitor.on_completed(lambda event: export(event, "here"), name="export")
+        monitor.watch("a")
+        await until(lambda: monitor.executions())
+    assert seen == [("a", "here")]
+    assert monitor.deliveries.delivered == 1
+
+
 async def test_the_stream_ends_with_the_monitor(service, monitor, clock, until):
     """A stream hands out what is left and then says that the monitor was left."""
     service.add(done("a"))

@@ -216,7 +216,7 @@ class Registry:
 
     @property
     def on_completed(self) -> Registrar[Transitioned]:
-        """Call back when an execution enters `completed`; how it is delivered, and tried again, says `Registrar`."""
+        """Call back when an execution enters `completed`: `@on_completed` or `@on_completed(retries=5, timeout=30)`."""
         return self._entering(Status.COMPLETED)
 
     @property

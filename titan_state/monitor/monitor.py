@@ -33,9 +33,14 @@ class Monitor(Runtime):
         execution = await monitor.wait("execution-id", timeout=600)
     ```
 
-    Leaving it waits for open deliveries for at most `drain_s` seconds. It stops nothing on the platform. If the
-    service refuses the credentials (401, 403), the body is ended as `asyncio.timeout` does it, and the error is
-    raised out of the `async with`.
+    A callback is called once per entry into a status, in order for each execution. One that raises is called again
+    after 1, 2 and 4 seconds, then the delivery is given up and logged; `retries`, `backoff` and `timeout` change that
+    (see `titan_state.monitor.handlers.Registrar`).
+
+    Leaving stops reading, then waits for open deliveries for at most `drain_s` seconds; callbacks may still check and
+    act meanwhile. It stops nothing on the platform. If the service refuses the credentials (401, 403), the body is
+    ended as `asyncio.timeout` does it, and the error is raised out of the `async with`, bare also where the body was
+    inside an `asyncio.TaskGroup`. Only a group that holds other errors, too, comes as it is, with a note.
     """
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
+from enum import Enum
 from itertools import combinations
 
 import attrs
@@ -91,15 +92,21 @@ def assert_path_agrees(lifecycle, source, dest, best, expected):
 
 
 def shown(drive, actions, source, action):
-    """Return where an execution may be that an action has moved from `source`: by letting the platform drive on."""
+    """Return where an execution may be that an action has moved from `source`."""
     caused = {
         status: [end for name, end in ends.items() if actions.get(name) is action] for status, ends in drive.items()
     }
-    found = set(caused[source])
+    barred = {status for status, ends in caused.items() if ends}
+    return {end for first in caused[source] for end in alone(drive, actions, first, barred)}
+
+
+def alone(drive, actions, source, barred=frozenset()):
+    """Return where an execution in `source` may be next, by letting the platform drive on."""
+    found = {source}
     queue = deque(found)
     while queue:
         for name, dest in drive[queue.popleft()].items():
-            if name not in actions and dest not in found and not caused[dest]:
+            if name not in actions and dest not in found and dest not in barred:
                 found.add(dest)
                 queue.append(dest)
     return found
@@ -135,10 +142,11 @@ def assert_compiled_answers_agree(lifecycle):
             verdict = lifecycle.verdict(source, action)
             assert verdict.allowed is bool(ends)
             assert {verdict.leads_to} == (ends or {None})
-            assert lifecycle.effects(action, source) == shown(drive, actions, source, action)
+            by_itself = alone(drive, actions, source) - ends
+            assert lifecycle.effects(action, source) == shown(drive, actions, source, action) - by_itself
     for action in Action:
         assert lifecycle.effects(action) == {
-            status for source in lifecycle.statuses for status in lifecycle.effects(action, source)
+            status for source in lifecycle.statuses for status in shown(drive, actions, source, action)
         }
 
 
@@ -167,6 +175,8 @@ def extensions(draw):
     kept = [
         move for move in moves if move.action is None or taken[move.source, move.action] == move.dest
     ]  # a later one with the same action from the same status would contradict the earlier one
+    left = {move.source for move in kept}
+    kept += [Move(f"out_of_{status}", status, "running") for status in live if status not in left]
     reached = {move.dest for move in kept}
     kept += [Move(f"into_{status}", "queued", status) for status in live + ends if status not in reached]
     return {"statuses": live, "terminal": ends, "moves": kept}
@@ -270,9 +280,27 @@ def test_machine_keeps_no_records():
         ),
         ({"terminal": ["running"]}, "it leaves a terminal status"),
         ({"statuses": ["island"]}, "no move leads from 'queued' to 'island'"),
-        ({"moves": [Move("start", "paused", "failed")]}, "a move of that name has other ends already"),
-        ({"moves": [Move("start", "queued", "failed")]}, "the same move from there leads to 'running' already"),
-        ({"moves": [Move("start", "paused", "running", Action.RESUME)]}, "of that name has other ends already"),
+        (
+            {"moves": [Move("start", "paused", "failed")]},
+            "move 'start' from 'paused' to 'failed': the move of that name from 'queued' leads to 'running' already",
+        ),
+        ({"moves": [Move("start", "queued", "failed")]}, "of that name from 'queued' leads to 'running' already"),
+        (
+            {"moves": [Move("start", "paused", "running", Action.RESUME)]},
+            "the move of that name from 'queued' has no action, but this has; choose another name",
+        ),
+        (
+            {"statuses": ["assigned"], "moves": [Move("stop", "assigned", "cancelled")]},
+            "the move of that name from 'queued' is caused by an action; give this one action=Action.STOP, too",
+        ),
+        (
+            {"statuses": ["assigned"], "moves": [Move("assign", "queued", "assigned")]},
+            "no move leaves 'assigned', so an execution would stay there for ever: add a move, or name it in terminal=",
+        ),
+        (
+            {"moves": [("again", "paused", "queued")]},
+            "moves= takes moves, as Move('start', 'queued', 'running'), not ('again', 'paused', 'queued')",
+        ),
         ({"moves": [Move("halt", "queued", "failed", Action.STOP)]}, "stop leads from there to 'cancelled' already"),
         ({"moves": [Move("stay", "running", "running")]}, "it leads nowhere"),
         ({"moves": [Move("two words", "queued", "running")]}, "its name is not made of letters"),
@@ -281,8 +309,9 @@ def test_machine_keeps_no_records():
         ({"statuses": "assigned"}, "statuses= takes several names, not the one text 'assigned'"),
         ({"terminal": "expired"}, "terminal= takes several names, not the one text 'expired'"),
         ({"without": "stop"}, "without= takes several names, not the one text 'stop'"),
-        ({"statuses": [None]}, "statuses= takes names, not None"),
+        ({"statuses": [None]}, "a name in statuses= must be a text, not None"),
         ({"initial": "nowhere"}, "the initial status 'nowhere' is not among the statuses"),
+        ({"initial": 7}, "initial= must be a text, not 7"),
         ({"initial": "running"}, "no move leads from 'running' to 'queued'"),
         ({"without": ["bogus", "start"]}, "without= names moves that the model does not have: 'bogus'"),
     ],
@@ -291,6 +320,25 @@ def test_bad_definition_names_its_fault(extension, message):
     """A model that contradicts itself is refused, and the message says what is wrong where."""
     with pytest.raises(DefinitionError, match=re.escape(message)):
         DEFAULT.extend(**extension)
+
+
+def test_names_of_a_move_must_be_texts():
+    """What is no text is refused when the move is made, not when a model is."""
+    with pytest.raises(DefinitionError, match="a name in a move must be a text, not None"):
+        Move("assign", None, "running")
+
+
+def test_statuses_may_be_members_of_any_enum_of_texts():
+    """A status that is given by a member of the user's own enum is its value, however that enum prints itself."""
+
+    class Ours(str, Enum):  # noqa: UP042 - a StrEnum prints itself as its value anyway
+        ASSIGNED = "assigned"
+
+    moves = [Move("assign", Status.QUEUED, Ours.ASSIGNED), Move("begin", Ours.ASSIGNED, "running")]
+    model = DEFAULT.extend(statuses=[Ours.ASSIGNED], moves=moves)
+    assert model.statuses[-1] == "assigned"
+    assert type(model.statuses[-1]) is str
+    assert str(model.path("queued", "assigned")[0].dest) == "assigned"
 
 
 def test_terminal_status_must_be_a_status():
@@ -360,10 +408,11 @@ def test_an_action_shows_where_the_platform_leads_on():
         without=["pause"],
     )
     assert lifecycle.effects(Action.PAUSE) == {"pausing", "paused", "failed"}
-    assert lifecycle.effects(Action.PAUSE, "running") == {"pausing", "paused", "failed"}
+    assert lifecycle.effects(Action.PAUSE, "running") == {"pausing"}
     assert lifecycle.effects(Action.PAUSE, "paused") == frozenset()
     ends = {"completed", "completed_with_errors", "failed"}
-    assert lifecycle.effects("resume", "paused") == {"running", "retrying", *ends}
+    assert lifecycle.effects("resume") == {"running", "retrying", *ends}
+    assert lifecycle.effects("resume", "paused") == {"running", "retrying", *ends} - {"failed"}
     assert lifecycle.effects(Action.STOP) == {"cancelled"}
     with pytest.raises(ValueError, match="abort"):
         lifecycle.effects("abort")
@@ -373,7 +422,11 @@ def test_an_action_does_not_show_beyond_where_it_is_legal_again():
     """What the platform reaches only by undoing an action says nothing of it: the action may never have been."""
     lifecycle = DEFAULT.extend(
         statuses=["retrying"],
-        moves=[Move("auto_resume", "paused", "running"), Move("retry", "running", "retrying")],
+        moves=[
+            Move("auto_resume", "paused", "running"),
+            Move("retry", "running", "retrying"),
+            Move("again", "retrying", "running"),
+        ],
     )
     assert lifecycle.effects(Action.PAUSE) == {"paused", "failed"}
 

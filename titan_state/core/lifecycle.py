@@ -20,7 +20,8 @@ from typing import Final, Protocol
 import attrs
 from transitions import Machine
 
-from titan_state.core import ways
+from titan_state.core import definition, ways
+from titan_state.core.definition import names_of, text
 from titan_state.errors import DefinitionError, shorten
 
 
@@ -58,7 +59,11 @@ def _as_action(action: Action | str | None) -> Action | None:
     try:
         return None if action is None else Action(action)
     except ValueError:
-        raise DefinitionError(f"there is no action {shorten(repr(action))}: {_names(Action)}") from None
+        raise DefinitionError(f"there is no action {shorten(repr(action))}: {names_of(Action)}") from None
+
+
+def _as_name(name: str) -> str:
+    return text("a name in a move", name)
 
 
 @attrs.frozen
@@ -72,13 +77,19 @@ class Move:
         action: The control action that causes it, or its name; None for a move the platform makes by itself.
 
     Raises:
-        DefinitionError: There is no such action.
+        DefinitionError: A name is no text, or there is no such action.
     """
 
-    name: str
-    source: str
-    dest: str
+    name: str = attrs.field(converter=_as_name)
+    source: str = attrs.field(converter=_as_name)
+    dest: str = attrs.field(converter=_as_name)
     action: Action | None = attrs.field(default=None, converter=_as_action)
+
+
+def _move(move: object) -> Move:
+    if not isinstance(move, Move):
+        raise DefinitionError(f"moves= takes moves, as Move('start', 'queued', 'running'), not {shorten(repr(move))}")
+    return move
 
 
 @attrs.frozen
@@ -165,14 +176,12 @@ class Lifecycle:
         Raises:
             DefinitionError: The definition contradicts itself; the message names the fault.
         """
-        self.statuses: tuple[str, ...] = tuple(dict.fromkeys(_several("statuses", statuses)))
-        self.moves: tuple[Move, ...] = tuple(
-            dict.fromkeys(Move(move.name, str(move.source), str(move.dest), move.action) for move in moves)
-        )
-        self.initial = str(initial)
-        self.terminal: frozenset[str] = frozenset(_several("terminal", terminal))
-        self._check_names()
-        self._check_moves()
+        self.statuses: tuple[str, ...] = tuple(dict.fromkeys(definition.texts("statuses", statuses)))
+        self.moves: tuple[Move, ...] = tuple(dict.fromkeys(_move(move) for move in moves))
+        self.initial = text("initial=", initial)
+        self.terminal: frozenset[str] = frozenset(definition.texts("terminal", terminal))
+        definition.check_names(self.statuses, self.initial, self.terminal)
+        definition.check_moves(self.moves, self.statuses, self.terminal)
         self.machine: Machine = Machine(
             model=None,
             states=list(self.statuses),
@@ -188,7 +197,8 @@ class Lifecycle:
             for some in combinations(Action, count)
         }
         self._paths = self._ways[NO_ACTION]
-        self._check_reachable()
+        left = {*self.terminal, *(move.source for move in self.moves)}
+        definition.check_ends(self._paths[self.initial], self.initial, self.statuses, left)
         self._order = {
             source: {dest: self._compile_order(source, dest) for dest in self.statuses} for source in self.statuses
         }
@@ -226,13 +236,13 @@ class Lifecycle:
         Raises:
             DefinitionError: The definition contradicts itself; the message names the fault.
         """
-        dropped = frozenset(_several("without", without))
+        dropped = frozenset(definition.texts("without", without))
         unknown = dropped - {move.name for move in self.moves}
         if unknown:
-            raise DefinitionError(f"without= names moves that the model does not have: {_names(unknown)}")
-        ends = _several("terminal", terminal)
+            raise DefinitionError(f"without= names moves that the model does not have: {names_of(unknown)}")
+        ends = definition.texts("terminal", terminal)
         return Lifecycle(
-            (*self.statuses, *_several("statuses", statuses), *ends),
+            (*self.statuses, *definition.texts("statuses", statuses), *ends),
             (*(move for move in self.moves if move.name not in dropped), *moves),
             initial=self.initial if initial is None else initial,
             terminal=(*self.terminal, *ends),
@@ -297,7 +307,8 @@ class Lifecycle:
         """Return the statuses that show that an action took effect.
 
         These are the one that the action leads to and, since it may be left before anybody looks, those to which the
-        platform alone leads on from there. A status in which the action is legal (again) shows nothing.
+        platform alone leads on from there. A status in which the action is legal (again) shows nothing. If the status
+        before is given, nor does one that the platform alone may have led to from there: a failure shows no pause.
 
         Args:
             action: An action, or its name.
@@ -341,52 +352,7 @@ class Lifecycle:
     def _require(self, *statuses: str) -> None:
         for status in statuses:
             if status not in self._paths:
-                raise DefinitionError(f"status {shorten(status)!r} is not in the model: {_names(self.statuses)}")
-
-    def _check_names(self) -> None:
-        for status in self.statuses:
-            if not status.isidentifier():
-                raise DefinitionError(f"status {shorten(status)!r} is not a name of letters, digits and underscores")
-        for what, missing in (
-            ("initial status", {self.initial} - set(self.statuses)),
-            ("terminal status", self.terminal - set(self.statuses)),
-        ):
-            if missing:
-                raise DefinitionError(f"the {what} {_names(missing)} is not among the statuses")
-
-    def _check_moves(self) -> None:
-        seen: dict[str, Move] = {}
-        by_name: dict[tuple[str, str], Move] = {}
-        by_action: dict[tuple[str, Action], Move] = {}
-        for move in self.moves:
-            where = f"move {shorten(move.name)!r} from {shorten(move.source)!r} to {shorten(move.dest)!r}"
-            if not move.name.isidentifier():
-                raise DefinitionError(f"{where}: its name is not made of letters, digits and underscores")
-            for status in (move.source, move.dest):
-                if status not in self.statuses:
-                    raise DefinitionError(f"{where}: status {shorten(status)!r} is not among the statuses")
-            if move.source in self.terminal:
-                raise DefinitionError(f"{where}: it leaves a terminal status")
-            if move.source == move.dest:
-                raise DefinitionError(f"{where}: it leads nowhere")
-            other = by_name.setdefault((move.name, move.source), move)
-            if other.dest != move.dest:
-                raise DefinitionError(f"{where}: the same move from there leads to {other.dest!r} already")
-            other = seen.setdefault(move.name, move)
-            if other.dest != move.dest or other.action != move.action:
-                raise DefinitionError(
-                    f"{where}: a move of that name has other ends already "
-                    f"({other.source!r} to {other.dest!r}, action {other.action}); choose another name"
-                )
-            if move.action is not None:
-                other = by_action.setdefault((move.source, move.action), move)
-                if other.dest != move.dest:
-                    raise DefinitionError(f"{where}: {move.action} leads from there to {other.dest!r} already")
-
-    def _check_reachable(self) -> None:
-        unreachable = set(self.statuses) - set(self._paths[self.initial])
-        if unreachable:
-            raise DefinitionError(f"no move leads from {self.initial!r} to {_names(unreachable)}")
+                raise DefinitionError(f"status {shorten(status)!r} is not in the model: {names_of(self.statuses)}")
 
     def _compile_order(self, source: str, dest: str) -> Order:
         if source == dest:
@@ -403,23 +369,8 @@ class Lifecycle:
         if status in self.terminal:
             return Verdict(allowed=False, reason=f"it has finished: {status} is terminal, nothing leaves it")
         legal = [move.source for move in self.moves if move.action is action]
-        where = f"only {_names(legal)} allows it" if legal else "no status of this model allows it"
+        where = f"only {names_of(legal)} allows it" if legal else "no status of this model allows it"
         return Verdict(allowed=False, reason=f"{action} is not legal in {status}: {where}")
-
-
-def _several(what: str, names: Iterable[object]) -> tuple[str, ...]:
-    """Return names as plain texts; one text alone would be taken for its letters."""
-    if isinstance(names, str):
-        raise DefinitionError(f"{what}= takes several names, not the one text {shorten(names)!r}")
-    found = tuple(names)
-    for name in found:
-        if not isinstance(name, str):
-            raise DefinitionError(f"{what}= takes names, not {shorten(repr(name))}")
-    return tuple(str(name) for name in found)
-
-
-def _names(names: Iterable[str]) -> str:
-    return " or ".join(repr(shorten(name)) for name in sorted(names))
 
 
 @cache

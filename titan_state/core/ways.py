@@ -48,17 +48,22 @@ def effects(moves: Iterable[Move], action: Action) -> dict[str | None, frozenset
     """Return for each status in which `action` is legal the statuses that show that it took effect; for None, all.
 
     These are its destination, and whatever the platform alone leads on to from there. A status in which the action is
-    legal (again) shows nothing, nor does what is only reached through it: the execution may be there without it.
+    legal (again) shows nothing, nor does what is only reached through it: the execution may be there without it. Where
+    the status before is known, nor does what the platform alone leads to from there.
     """
     table = tuple(moves)
     leaving = _leaving(move for move in table if move.action is None)
     dests = {move.source: move.dest for move in table if move.action is action}
-    found: dict[str | None, frozenset[str]] = {source: _beyond(leaving, dest, dests) for source, dest in dests.items()}
-    found[None] = frozenset().union(*found.values())
+    beyond = {source: _beyond(leaving, dest, dests) for source, dest in dests.items()}
+    found: dict[str | None, frozenset[str]] = {
+        source: beyond[source] - _beyond(leaving, source) | {dest} for source, dest in dests.items()
+    }
+    found[None] = frozenset().union(*beyond.values())
     return found
 
 
-def _beyond(leaving: dict[str, list[Move]], first: str, barred: Container[str]) -> frozenset[str]:
+def _beyond(leaving: dict[str, list[Move]], first: str, barred: Container[str] = ()) -> frozenset[str]:
+    """Return `first`, and whatever can be reached from there without what is barred."""
     found = {first}
     queue = deque(found)
     while queue:

@@ -92,6 +92,16 @@ def test_list_as_json_says_too_that_there_are_more(serve, titan):
     assert "there are more (--limit)" in result.stderr
 
 
+def test_list_without_totals_reads_on_until_nothing_new_comes(serve, titan):
+    """A short page may be all there is, or all that the service sends at once; the next one tells."""
+    service = serve(Scenario(tuple(running(f"e{n}") for n in range(5))), list_shape="array", max_limit=2)
+    result = titan("list", "--json", service=service)
+    assert len(result.stdout.splitlines()) == 5
+    assert result.stderr == ""
+    cut = titan("list", "--limit", "2", "--json", service=service)
+    assert "looked at 2 executions, there may be more (--limit)" in cut.stderr
+
+
 def test_list_by_a_status_that_there_is_not_names_those_that_are(serve, titan):
     """A slip of the pen must not look like good news."""
     result = titan("list", "--status", "complete", service=serve(Scenario((ends_in("completed"),))))

@@ -63,13 +63,13 @@ async def test_the_page_limit_of_the_profile_is_the_default(connect, hostile):
         ({"items": [GOOD], "total": 9}, 9),
         ({"executions": [GOOD], "total_count": 9}, 9),
         ({"results": [GOOD], "totalCount": 0}, 0),
-        ({"data": [GOOD], "count": 9}, 9),
+        ({"data": [GOOD], "count": 9}, None),
         ({"rows": [GOOD]}, None),
         ({"items": None, "rows": [GOOD]}, None),
         ({"items": [GOOD], "total": True}, None),
         ({"items": [GOOD], "total": -1}, None),
         ({"items": [GOOD], "total": "9"}, None),
-        ({"items": [GOOD], "total": 9.5, "count": 9}, 9),
+        ({"items": [GOOD], "total": 9.5, "totalCount": 9}, 9),
         ({"items": [GOOD], "total": [], "total_count": {}}, None),
     ],
 )
@@ -79,6 +79,31 @@ async def test_items_and_total_are_found(client, hostile, data, total):
     page = (await client.list()).value
     assert [item.id for item in page.items] == ["e1"]
     assert page.total == total
+
+
+@pytest.mark.parametrize(
+    ("offset", "count", "total", "is_last"),
+    [
+        (0, 0, None, True),
+        (6, 0, 7, True),
+        (0, 2, None, None),
+        (0, 2, 2, True),
+        (0, 2, 7, False),
+        (0, 3, 7, False),
+        (3, 3, 7, False),
+        (6, 1, 7, True),
+        (3, 3, 6, True),
+        (0, 3, 3, None),  # all there are, or all that a page holds
+        (3, 3, 3, None),
+        (3, 1, 1, None),
+        (0, 2, 0, None),
+    ],
+)
+async def test_a_total_is_believed_where_it_can_be_one(client, hostile, offset, count, total, is_last):
+    """Some services send the number of items on the page as the total; then only a further page tells the end."""
+    items = [{"id": f"e{offset + number}", "status": "running"} for number in range(count)]
+    hostile.say({"success": True, "data": {"items": items, "total": total}})
+    assert (await client.list(limit=3, offset=offset)).value.is_last is is_last
 
 
 async def test_a_list_without_an_envelope_is_read(client, hostile):

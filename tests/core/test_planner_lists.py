@@ -326,6 +326,18 @@ def test_a_list_that_does_not_begin_with_the_newest_is_swept_now_and_then(desk):
     assert len([at for at, target in log if target.page == 0]) == 51
 
 
+def test_a_list_that_is_said_not_to_begin_with_the_newest_is_swept_without_being_told_again():
+    """A deployment without dates says it once, in its profile."""
+    desk = Desk(newest_first=False)
+    desk.planner.watch_list("t", 0.0)
+
+    def answer(target, now):
+        desk.page(target, now, {f"e{target.page}": "completed"}, last=target.page == 3)
+
+    log = desk.play(100.0, answer)
+    assert len([at for at, target in log if target.page == 3]) in range(3, 8)
+
+
 def test_a_list_that_nobody_watches_is_not_swept(desk):
     """Exploring stays small, in whatever order the list is."""
     for name in "abc":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from titan_state import Monitor, RequestBudget, Thresholds
+from titan_state import Monitor, RequestBudget, ServiceProfile, Thresholds
 from titan_state.emulator import Plan, Step
 
 
@@ -76,6 +77,45 @@ async def test_a_list_that_is_short_at_first(clock, until):
         names += [f"later-{number}" for number in range(60)]
         await until(lambda: len(monitor.executions()) == 61, seconds=20)
     assert set(asked) == {"100"}
+
+
+@pytest.mark.parametrize("name", ["total", "count", "total_count"])
+async def test_a_total_that_counts_the_page_hides_nothing(clock, until, name):
+    """Every page is read in the sweep, though each says that what it shows is all there is."""
+    names = [f"e{number:03}" for number in range(250)]
+
+    async def listed(request):
+        offset, limit = int(request.query["offset"]), int(request.query["limit"])
+        shown = [{"id": name, "status": "running"} for name in names[offset : offset + limit]]
+        return web.json_response({"success": True, "data": {"items": shown, name: len(shown)}})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/executions", listed)
+    async with TestServer(app) as server, Monitor(f"http://127.0.0.1:{server.port}", "token", clock=clock) as monitor:
+        monitor.watch_all()
+        await until(lambda: len(monitor.executions()) == 250, seconds=20)
+
+
+async def test_a_list_in_any_order_and_without_dates_is_swept_again(clock, until):
+    """What is new shows on the last page, and is found because the profile says that it may."""
+    names = [f"e{number:03}" for number in range(120)]
+
+    async def listed(request):
+        offset, limit = int(request.query["offset"]), int(request.query["limit"])
+        shown = [{"id": name, "status": "running"} for name in names[offset : offset + limit]]
+        return web.json_response({"success": True, "data": shown})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/executions", listed)
+    profile = ServiceProfile(newest_first=False)
+    async with (
+        TestServer(app) as server,
+        Monitor(f"http://127.0.0.1:{server.port}", "token", clock=clock, profile=profile) as monitor,
+    ):
+        monitor.watch_all()
+        await until(lambda: len(monitor.executions()) == 120, seconds=20)
+        names += [f"later{number:03}" for number in range(120)]
+        await until(lambda: len(monitor.executions()) == 240, seconds=60)
 
 
 async def test_without_a_lag_what_is_gone_is_not_read_without_pause(service, clock):

@@ -35,7 +35,7 @@ class Search:
         limit: How many to find at most.
         found: What was found, by id.
         looked_at: How many executions were looked at.
-        is_all: Whether nothing is left to be found.
+        is_all: Whether nothing is left to be found, None if the service did not tell.
     """
 
     task: str | None
@@ -43,11 +43,12 @@ class Search:
     limit: int
     found: dict[str, Execution] = attrs.field(factory=dict)
     looked_at: int = 0
-    is_all: bool = False
+    is_all: bool | None = None
 
     async def run(self, service: TaskService) -> list[Execution]:
         """Look through page after page, and return what was found."""
         size = service.profile.page_limit
+        seen: set[str] = set()
         for _ in range(PAGES):
             wanted = size if self.status is not None else min(size, self.limit - len(self.found))
             page = (await service.list(task_id=self.task, limit=wanted, offset=self.looked_at)).value
@@ -55,9 +56,11 @@ class Search:
             for one in page.items:  # pages shift while new ones arrive, so one may come twice
                 if self.status is None or one.status == self.status:
                     self.found[one.id] = one
-            is_last = self.looked_at >= page.total if page.total is not None else page.count < wanted
-            if page.count == 0 or is_last or len(self.found) >= self.limit:
-                self.is_all = (page.count == 0 or is_last) and len(self.found) <= self.limit
+            ids = {one.id for one in page.items}
+            is_last = True if page.is_last is None and ids <= seen else page.is_last
+            seen |= ids
+            self.is_all = is_last and len(self.found) <= self.limit
+            if is_last or len(self.found) >= self.limit:
                 break
         return list(self.found.values())[: self.limit]
 
@@ -84,7 +87,8 @@ async def list_executions(
         remark(f"the model has no status {status!r}; it has {', '.join(Lifecycle.default().statuses)}")
     if not search.is_all:  # for programs too: what was cut looks complete
         advice = " (--limit)" if len(found) == limit else ""
-        remark(f"looked at {search.looked_at} executions, there are more{advice}")
+        are = "are" if search.is_all is False else "may be"
+        remark(f"looked at {search.looked_at} executions, there {are} more{advice}")
     return Exit.OK
 
 

@@ -36,7 +36,8 @@ class ServiceProfile:
         api_prefix: The path that all endpoints but media begin with.
         auth_scheme: How the token is sent: `Authorization: Bearer …`, or `X-API-Key: …`, which some deployments want.
         item_keys: Where the items of a list are, if `data` is an object and not a bare array; the first that is there.
-        total_keys: Where such an object says how many items there are in all.
+        total_keys: Where such an object says how many items there are in all. `count` is not among them: many services
+            count the page with it.
         page_limit: How many items are asked for at once; a service that sends fewer is noticed.
         newest_first: Whether lists show new executions first, until they are seen not to.
         run_id_keys: Where the answer to a run has the execution's id: in `data`, or in `data.execution`.
@@ -47,7 +48,7 @@ class ServiceProfile:
     item_keys: tuple[str, ...] = attrs.field(
         default=("items", "executions", "tasks", "results", "data", "rows"), converter=tuple
     )
-    total_keys: tuple[str, ...] = attrs.field(default=("total", "total_count", "totalCount", "count"), converter=tuple)
+    total_keys: tuple[str, ...] = attrs.field(default=("total", "total_count", "totalCount"), converter=tuple)
     page_limit: int = attrs.field(default=100, validator=_count)
     newest_first: bool = True
     run_id_keys: tuple[str, ...] = attrs.field(default=("execution_id", "executionId", "id"), converter=tuple)

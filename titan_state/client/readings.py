@@ -77,7 +77,7 @@ class _Paged(Generic[T]):
         items: What could be decoded, in the service's order.
         offset: How many were passed over.
         limit: How many were asked for.
-        total: How many there are in all, None if the service does not say.
+        total: How many there are in all by the service's own word, None if it does not say.
         count: How many the service sent.
         rejected: Why some of them are not among the items.
     """
@@ -88,6 +88,20 @@ class _Paged(Generic[T]):
     total: int | None
     count: int
     rejected: tuple[PayloadError, ...] = ()
+
+    @property
+    def is_last(self) -> bool | None:
+        """Whether nothing follows; None if the page does not tell.
+
+        A total is believed where it can be one. Some services send the number of items on the page in its place,
+        which is less than what the pages before showed, or just what a full first page shows.
+        """
+        if self.count == 0:
+            return True
+        end = self.offset + self.count
+        if self.total is None or self.total < end or self.total == self.count == self.limit:
+            return None
+        return self.total == end
 
 
 class Page(_Paged[Execution]):

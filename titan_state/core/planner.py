@@ -210,7 +210,8 @@ class Planner:
                 listing.sweep = following.page
                 self._plan(following, now)
                 return False
-            listing.sweep = None
+            listing.sweep = None if listing.newest_first else 0  # else new executions may show anywhere: begin again
+            listing.sweeps_from = now + self._recheck_s
             return True
         if listing.watched:
             if all_new and not last:

@@ -271,17 +271,12 @@ class Poller:
 
     def _is_last(self, target: ListPage, page: Page, size: int) -> bool:
         """Return whether nothing follows a page; learn on the way that the service sends smaller pages."""
-        if page.count == 0:
-            return True
-        if page.total is not None and page.offset + page.count >= page.total:
-            return True
-        if page.count < size:
-            if target.page > 0:
-                return True
-            self._sizes[target.task_id] = page.count  # the last one, or a service with smaller pages: the next tells
-        elif page.count > size:
+        is_short = page.count < size
+        if page.count > size or (is_short and target.page == 0 and not page.is_last):
             self._sizes[target.task_id] = page.count
-        return False
+        if page.is_last is not None:
+            return page.is_last
+        return is_short and target.page > 0  # a short first page may be all there is, or all that is sent at once
 
 
 def _of_task(item: Execution, task_id: str | None) -> Execution:

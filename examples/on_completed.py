@@ -1,4 +1,4 @@
-"""Call back once for every execution that completes, those to come included.
+"""Call back once each time an execution enters `completed`, those to come included.
 
 Run it with TITAN_API_URL and TITAN_TOKEN set; a task's id as argument watches just that task. Ctrl-C ends it; nothing
 on the platform is stopped by that.

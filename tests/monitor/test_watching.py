@@ -369,6 +369,24 @@ def test_from_env(monkeypatch):
     assert "secret-of-mine" not in repr(monitor)
 
 
+async def test_a_monitor_is_not_blind_for_what_nobody_watches_any_more(service, monitor, clock, until):
+    """An execution whose reads failed until it was unwatched does not make a quiet monitor look blind."""
+    kinds = []
+    service.add(Plan(id="a", steps=(Step("running", 0.0), Step("completed", 1.0))))
+    service.add(running("b"))
+    async with monitor:
+        monitor.on_anomaly(lambda event: kinds.append(event.kind), name="kinds")
+        monitor.watch("a")
+        await until(lambda: [one.status for one in monitor.executions()] == ["completed"])
+        service.faults = Faults(server_error=1.0)
+        monitor.watch("b")
+        await clock.advance(20)
+        monitor.unwatch("b")
+        service.faults = Faults.none()
+        await clock.advance(3000)
+    assert kinds == []
+
+
 async def test_a_quiet_monitor_is_not_blind(service, monitor, clock, until):
     """Where all that is watched has finished, or is gone, there is little to read: that is no blindness."""
     kinds = []

@@ -59,6 +59,19 @@ TICK_S = 0.5
 LONGEST_IDLE_S = 60.0
 
 
+@attrs.frozen
+class Failure:
+    """A read that failed.
+
+    Attributes:
+        count: How often, one after the other.
+        retry_at: When it is to be sent again.
+    """
+
+    count: int
+    retry_at: float
+
+
 class Poller:
     """Reads what is watched."""
 
@@ -99,7 +112,7 @@ class Poller:
         self._rng = rng
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failures: dict[ListPage | str, int] = {}
+        self._failures: dict[ListPage | str, Failure] = {}
         self._sizes: dict[str | None, int] = {}
         self._previous: dict[str | None, frozenset[str]] = {}
         self._fatal: ServiceError | None = None
@@ -148,7 +161,7 @@ class Poller:
             await self._clock.sleep(TICK_S)
             now = self._clock.time()
             self._tracker.anchor(self._clock.now(), now)
-            if not self._tasks and not self._failures and self._planner.next_at() > now:
+            if not self._tasks and self._planner.next_at() > now and not self._awaits_retry(now):
                 self._tracker.rest(now)
             behind_s = self._planner.behind_s(now, self._service.budget.limit / 60)
             self._commit(self._tracker.tick(now, behind_s=behind_s))
@@ -188,15 +201,27 @@ class Poller:
             self._failures.pop(target, None)
 
     def _failed(self, target: ListPage | str, error: TitanStateError | None) -> None:
-        count = self._failures[target] = self._failures.get(target, 0) + 1
+        now = self._clock.time()
+        known = self._failures.get(target)
+        count = 1 if known is None else known.count + 1
         delay_s = min(FIRST_RETRY_S * 2 ** min(count - 1, 16), LONGEST_RETRY_S)
         delay_s *= 0.5 + self._rng.random() / 2
         if error is not None:
             first = 1 if isinstance(error, NotFoundError) else WORTH_A_WARNING  # a list's 404 is no hiccup
             level = logging.WARNING if count == first else logging.DEBUG
             logger.log(level, "a read failed, next attempt in %.1f s: %s", delay_s, error)
-        if not self._planner.failed(target, self._clock.time(), delay_s):
+        self._failures[target] = Failure(count, now + delay_s)
+        if not self._planner.failed(target, now, delay_s):
             del self._failures[target]  # it is not to be read again: nobody watches it any more
+
+    def _awaits_retry(self, now: float) -> bool:
+        """Return whether a read that failed is to be sent again later, where nothing is due now.
+
+        One whose time has come and that is not due is not wanted any more: its execution was unwatched, or what the
+        read was to confirm was told by another.
+        """
+        self._failures = {target: failure for target, failure in self._failures.items() if failure.retry_at > now}
+        return bool(self._failures)
 
     async def _read_one(self, execution_id: str, priority: Priority) -> None:
         try:

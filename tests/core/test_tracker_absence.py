@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scene import Scene, cleared, moved, raised
+from scene import Scene, cleared, date, moved, raised
 
 from titan_state import AnomalyDetected, AnomalyKind
 
@@ -209,7 +209,7 @@ def test_the_finished_do_not_count_among_many():
 
 
 def test_a_vanished_execution_is_let_go_some_time_after_the_last_404():
-    """While it is still asked for it stays raised, once; later it is forgotten and its numbers go on."""
+    """While it is still asked for it stays raised, once; what remains of it later is enough to end that."""
     scene = Scene()
     scene.see("running", 0.0)
     for sent in (10.0, 15.0, 600.0):
@@ -220,5 +220,43 @@ def test_a_vanished_execution_is_let_go_some_time_after_the_last_404():
     scene.tick(2000.0)
     assert len(scene.tracker) == 0
     assert not scene.tracker.needs_confirmation
-    assert moved(scene.see("running", 2001.0)) == [(None, "running")]
-    assert scene.events[-1].id == "e:3"
+    assert scene.gone(2001.0) == []
+    scene.tick(4000.0)
+    assert len(scene.tracker) == 0
+    (ended,) = scene.see("running", 4001.0)
+    assert cleared([ended]) == [AnomalyKind.VANISHED]
+    assert (ended.id, ended.since) == ("e:3", date(15.0))
+    assert moved(scene.see("completed", 4002.0)) == [("running", "completed")]
+
+
+def test_a_vanished_execution_that_was_let_go_comes_back_in_any_status():
+    """What is seen of it goes on from the status it was in, is of its task, and ends what was raised."""
+    scene = Scene(stuck_queued_s=50.0)
+    scene.see("queued", 0.0, task_id="t")
+    scene.see("queued", 60.0)
+    scene.tick(60.0)
+    scene.gone(70.0)
+    scene.gone(75.0)
+    assert raised(scene.events) == [AnomalyKind.STUCK_QUEUED, AnomalyKind.VANISHED]
+    scene.tick(2000.0)
+    assert len(scene.tracker) == 0
+    assert scene.tracker.task_of("e") == "t"
+    events = scene.see("completed", 2001.0)
+    assert moved(events) == [("queued", "running"), ("running", "completed")]
+    assert set(cleared(events)) == {AnomalyKind.STUCK_QUEUED, AnomalyKind.VANISHED}
+    assert scene.tracker.task_of("e") == "t"
+    scene.tick(4000.0)
+    assert len(scene.tracker) == 0
+    assert scene.see("completed", 4001.0) == []
+
+
+def test_an_execution_that_was_never_there_is_vanished_once():
+    """Its absence is told once, however long nobody asks in between, and ends at its first sight."""
+    scene = Scene()
+    for sent in (0.0, 20.0, 2000.0, 2020.0):
+        scene.gone(sent)
+        scene.tick(sent + 1000.0)
+    assert raised(scene.events) == [AnomalyKind.VANISHED]
+    events = scene.see("running", 4000.0)
+    assert moved(events) == [(None, "running")]
+    assert cleared(events) == [AnomalyKind.VANISHED]

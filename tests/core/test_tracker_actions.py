@@ -183,18 +183,20 @@ def test_actions_may_take_effect_late_one_after_the_other():
 
 
 def test_action_not_applied():
-    """An accepted action without effect after 60 s is raised once, and cleared when the effect shows."""
+    """An accepted action that shows no effect for 60 s is raised once, and cleared when the effect shows."""
     scene = running()
     scene.act(PAUSE, 1.0)
     scene.see("running", 30.0)
-    assert scene.tick(60.9) == []
-    (detected,) = scene.tick(61.0)
+    assert scene.tick(67.0) == []
+    assert scene.see("running", 65.9, takes=2.0) == []
+    (detected,) = scene.see("running", 68.0)
     assert isinstance(detected, AnomalyDetected)
     assert (detected.kind, detected.severity, detected.check_first) == (
         "action_not_applied",
         "warning",
         "whether the deployment supports it",
     )
+    assert detected.message == "pause was accepted 67 s before, and it was still running"
     assert scene.tick(500.0) == []
     assert scene.see("running", 501.0) == []
     assert cleared(scene.see("paused", 502.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
@@ -205,8 +207,10 @@ def test_action_not_applied_counts_for_the_one_that_was_accepted():
     scene = running()
     scene.send(PAUSE, 1.0)
     scene.act(PAUSE, 10.0)
-    assert scene.tick(69.0) == []
-    assert raised(scene.tick(70.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
+    scene.see("running", 74.0)
+    assert scene.tick(74.0) == []
+    scene.see("running", 75.0)
+    assert raised(scene.tick(75.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
 
 
 def test_a_later_action_supersedes():
@@ -214,9 +218,11 @@ def test_a_later_action_supersedes():
     scene = running()
     scene.act(PAUSE, 1.0)
     scene.send(STOP, 50.0)
-    assert scene.tick(61.0) == []
-    scene.refuse(STOP, 62.0)
-    assert raised(scene.tick(63.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
+    scene.see("running", 60.0)
+    assert scene.tick(66.0) == []
+    scene.refuse(STOP, 67.0)
+    assert scene.tick(68.0) == []
+    assert raised(scene.see("running", 69.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
     assert cleared(scene.send(STOP, 70.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
 
 
@@ -228,7 +234,8 @@ def test_an_end_supersedes():
     assert scene.tick(61.0) == []
     late = running()
     late.act(PAUSE, 1.0)
-    late.tick(61.0)
+    late.see("running", 66.0)
+    late.tick(66.0)
     assert cleared(late.see("completed", 70.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
 
 

@@ -52,8 +52,8 @@ def test_an_action_that_never_shows_is_not_applied(lifecycle: Lifecycle):
         scene = at(lifecycle, status)
         scene.act(action, 1.0)
         scene.see(status, 30.0)
-        scene.see(status, 62.0)
-        assert raised(scene.tick(62.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
+        scene.see(status, 66.0)
+        assert raised(scene.tick(66.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
 
 
 def test_what_an_action_begins_the_platform_ends():
@@ -94,7 +94,8 @@ def test_an_alarm_ends_where_the_platform_has_led_on():
     """An execution that gets where the action leads, by whatever move, has shown it: the alarm ends."""
     scene = at(BOTH, "running")
     scene.act(PAUSE, 1.0)
-    assert raised(scene.tick(61.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
+    scene.see("running", 66.0)
+    assert raised(scene.tick(66.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
     scene.see("paused", 70.0)
     assert cleared(scene.see("paused", 75.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
 
@@ -174,7 +175,8 @@ def test_a_doubtful_move_shows_nothing_of_the_actions_that_followed():
     scene.see("running", 12.0)
     scene.see("paused", 13.0)
     assert moved(scene.see("paused", 18.0)) == [("running", "paused")]
-    assert raised(scene.tick(71.5)) == [AnomalyKind.ACTION_NOT_APPLIED]
+    scene.see("paused", 76.5)
+    assert raised(scene.tick(76.5)) == [AnomalyKind.ACTION_NOT_APPLIED]
 
 
 def test_an_action_behind_another_one_is_still_to_come():
@@ -186,7 +188,8 @@ def test_an_action_behind_another_one_is_still_to_come():
     scene.see("paused", 10.0)
     scene.see("paused", 16.0)
     scene.see("running", 20.0)
-    assert raised(scene.tick(63.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
+    scene.see("running", 68.0)
+    assert raised(scene.tick(68.0)) == [AnomalyKind.ACTION_NOT_APPLIED]
 
 
 def test_a_forced_move_uses_up_the_action_that_it_carries_out():

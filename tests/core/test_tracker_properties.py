@@ -76,15 +76,12 @@ class AnyAnswers(RuleBasedStateMachine):
         )
         self.account = Account(NAME)
         self.now = 0.0
+        self.may_begin_anew = False
 
     def _take(self, events: list[Event], *, known: str | None, finished: bool) -> None:
         own = [event for event in events if event.execution_id == NAME]
-        self.account.take(own, new_life=known is None and not finished)
-        kept = self.tracker.open_anomalies(NAME)
-        if NAME in {execution.id for execution in self.tracker.snapshots()} or kept:
-            assert set(kept) == self.account.open
-        else:  # let go of: what was open is forgotten with it
-            self.account.open = set(kept)
+        self.account.take(own, new_life=self.may_begin_anew and known is None and not finished)
+        assert set(self.tracker.open_anomalies(NAME)) == self.account.open
         if self.tracker.status(NAME) is not None:
             assert self.tracker.status(NAME) == self.account.status
             assert self.tracker.snapshot(NAME) is not None
@@ -114,7 +111,7 @@ class AnyAnswers(RuleBasedStateMachine):
             Execution(NAME, status), sent_at=self.now, received_at=self.now, baseline=baseline
         )
         if not events and known is None and not finished and self.tracker.is_finished(NAME):
-            self.account.status = status  # adopted
+            self.account.status, self.may_begin_anew = status, True  # adopted
         self._take(events, known=known, finished=finished)
 
     @rule(wait=gaps, ago=short)
@@ -137,6 +134,9 @@ class AnyAnswers(RuleBasedStateMachine):
 
     @rule()
     def forget(self) -> None:
+        if len(self.tracker):
+            self.account.open = set()  # nobody's concern any more
+            self.may_begin_anew = True
         self.tracker.forget(NAME, at=self.now)
         assert NAME not in self.tracker.needs_confirmation
         self._take([], known=None, finished=False)
@@ -231,6 +231,21 @@ def test_a_lawless_world_is_known_in_the_end(
         assert (AnomalyKind.UNKNOWN_STATUS in opened) == (not lifecycle.knows(last))
         assert not lifecycle.knows(last) or reader.tracker.status(NAME) == last
     assert not reader.tracker.needs_confirmation
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from([5.0, 19.0, 19.9, 21.0, 26.0, 40.0, 60.0]), looks)
+def test_stuck_is_what_was_so_for_long_enough(queued_s: float, reads: list[Look]):
+    """Whatever replicas show and however late: an execution that was not queued that long is never called stuck."""
+    thresholds = Thresholds(stuck_queued_s=20.0, blind_s=None)
+    reader = Reader(Tracker(LIFECYCLE, thresholds), [Step(queued_s, "running")], reads, law=True)
+    reader.run()
+    raised = anomalies(reader.events)
+    if queued_s < 20.0:
+        assert raised == []
+    elif queued_s == 60.0:
+        assert raised == [AnomalyKind.STUCK_QUEUED]
+    assert reader.tracker.open_anomalies(NAME) == ()
 
 
 @settings(deadline=None, max_examples=300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
@@ -197,6 +198,19 @@ def test_a_clock_that_runs_ahead_does_not_silence_what_is_still_to_come():
     assert not retention.is_old_news(Execution("x", "completed", finished_at=date(501)), Baseline(complete=True))
 
 
+def test_timers_do_not_keep_what_was_let_go():
+    """A rule that is far off holds no record for longer than a quarter of an hour after it was let go."""
+    scene = Scene(stuck_running_s=1e7, retention_s=60.0)
+    for number in range(100):
+        scene.see("running", 0.0, name=f"timed-{number}")
+        scene.see("completed", 1.0, name=f"timed-{number}")
+    for now in (100.0, 1100.0):
+        scene.tick(now)
+    assert len(scene.tracker) == 0
+    gc.collect()
+    assert [one for one in gc.get_objects() if isinstance(one, Record) and one.id.startswith("timed-")] == []
+
+
 def test_expect_reaches_both_generations():
     """An adopted execution is told on request, whichever generation it is in."""
     records: dict[str, Record] = {}
@@ -206,8 +220,8 @@ def test_expect_reaches_both_generations():
     for name in ("old", "young", "nobody"):
         retention.unadopt(name)
         assert not retention.remembers_end(name)
-    assert retention.revive("nobody") is None
-    revived = retention.revive("old")
+    assert retention.revive("nobody", 0.0) is None
+    revived = retention.revive("old", 0.0)
     assert revived is not None
     assert retention.keeps(revived)
     assert retention.find("old") is None

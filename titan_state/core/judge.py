@@ -69,11 +69,6 @@ class Judge:
         if not self._lifecycle.knows(execution.status):
             self._odd(record, execution, sent_at, received_at)
             return
-        rare = record.rare
-        if rare is not None and rare.odd_since is not None and sent_at >= rare.odd_since:
-            rare.odd_since, rare.odd = None, ""
-            message = f"its status is {execution.status}"
-            self._chronicle.clear(record, AnomalyKind.UNKNOWN_STATUS, received_at, message, execution)
         if record.status == UNSEEN:
             status = str(execution.status)  # the machine takes members of an Enum by their names
             self._chronicle.transitioned(record, execution, received_at, source=None, dest=status)
@@ -86,7 +81,8 @@ class Judge:
     def _odd(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
         """Take in a status that the model does not know: the record keeps its last known one."""
         rare = record.uncommon()
-        if sent_at < record.seen_received or (rare.suspicion is not None and sent_at < rare.suspicion.sent_at):
+        overtaken = rare.suspicion is not None and sent_at < rare.suspicion.sent_at
+        if overtaken or sent_at < max(record.seen_received, rare.odd_again_from):
             self._counts.stale += 1
             return
         self._suspects.dismiss(record)
@@ -103,12 +99,23 @@ class Judge:
         if rare.suspicion is not None and sent_at >= rare.suspicion.sent_at:
             self._suspects.dismiss(record)
         record.look(execution, sent_at, received_at)
+        if rare.odd_since is not None and sent_at >= rare.odd_since + self._lag_s:
+            record.since = received_at  # it has come back to it
+            self._end_odd(record, execution, received_at)
         if record.task_id is None:
             record.identify(execution)
         if rare.flip is not None and sent_at >= record.since + self._lag_s:
             rare.flip = None
         if rare.intents:
             settle(self._lifecycle, rare, record, sent_at)
+
+    def _end_odd(self, record: Record, execution: Execution, received_at: float) -> None:
+        """Take down that an execution is no longer in a status outside the model."""
+        rare = record.uncommon()
+        rare.odd_since, rare.odd = None, ""
+        rare.odd_again_from = received_at + self._lag_s
+        message = f"its status is {execution.status}"
+        self._chronicle.clear(record, AnomalyKind.UNKNOWN_STATUS, received_at, message, execution)
 
     def _differ(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
         """Judge a read of another status than the known one."""
@@ -230,6 +237,8 @@ class Judge:
         rare = record.rare
         if rare is None:
             return
+        if rare.odd_since is not None and sent_at >= rare.odd_since:
+            self._end_odd(record, execution, received_at)
         message = f"it is {status} now"
         if left in STUCK:
             self._chronicle.clear(record, STUCK[left], received_at, message, execution)

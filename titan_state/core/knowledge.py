@@ -85,9 +85,9 @@ class Knowledge:
             yield record.id, record.task_id
 
     def task_of(self, execution_id: str) -> str | None:
-        """Return the task that an execution is a run of, None if that is not known."""
-        record = self._records.get(execution_id)
-        return None if record is None else record.task_id
+        """Return the task that an execution is a run of, also if it was let go since; None if that is not known."""
+        known = self._records.get(execution_id) or self._retention.find(execution_id)
+        return None if known is None else known.task_id
 
     def knows(self, execution_id: str) -> bool:
         """Return whether an execution was seen before, also if it was let go since."""
@@ -112,13 +112,15 @@ class Knowledge:
 
     def has_vanished(self, execution_id: str) -> bool:
         """Return whether an execution is gone (404), confirmed."""
-        record = self._records.get(execution_id)
-        return record is not None and record.has_open(AnomalyKind.VANISHED)
+        return AnomalyKind.VANISHED in self.open_anomalies(execution_id)
 
     def open_anomalies(self, execution_id: str) -> tuple[AnomalyKind, ...]:
         """Return the anomalies of an execution that are raised and not cleared; of the monitor itself for `""`."""
         record = self._watchdogs.monitor if execution_id == UNSEEN else self._records.get(execution_id)
-        return () if record is None or record.rare is None else tuple(record.rare.open)
+        if record is None:
+            note = self._retention.find(execution_id)
+            return () if note is None else tuple(kind for kind, _ in note.open)
+        return () if record.rare is None else tuple(record.rare.open)
 
     def seen_at(self, execution_id: str) -> tuple[float, float] | None:
         """Return when the latest read of the present status was sent, and received; None if there was none."""

@@ -84,8 +84,11 @@ class Rare:
         open: The anomalies that are raised and not yet cleared, with the time of each.
         settles_at: After a forced move: any other status is held if its read was sent before this time. It stays,
             because an answer may arrive however late, and the model no longer orders it.
-        odd_since: When the read was sent that showed a status outside the model; None if the last one did not.
+        odd_since: When the latest read was sent that showed a status outside the model; None once that has ended.
         odd: That status.
+        odd_again_from: After it has ended: a read that was sent before this time may still show it, from a lagging
+            replica. It stays, as `settles_at` does.
+        is_late: Whether the time of a rule has come, and a read is to show first that it applies.
     """
 
     suspicion: Suspicion | None = None
@@ -96,6 +99,8 @@ class Rare:
     settles_at: float = -inf
     odd_since: float | None = None
     odd: str = ""
+    odd_again_from: float = -inf
+    is_late: bool = False
 
     def is_empty(self) -> bool:
         """Return whether nothing in here matters any more."""
@@ -107,6 +112,8 @@ class Rare:
             and not self.open
             and self.settles_at == -inf
             and self.odd_since is None
+            and self.odd_again_from == -inf
+            and not self.is_late
         )
 
 

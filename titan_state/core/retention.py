@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from titan_state.core.record import UNSEEN, Record
+from titan_state.core.anomalies import AnomalyKind
+from titan_state.core.record import UNSEEN, Record, Suspicion
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,14 +45,23 @@ class Note:
     """What remains of an execution.
 
     Attributes:
-        status: Its terminal status, or `UNSEEN` if it was let go before it finished.
+        status: Its last status, or `UNSEEN` if it was let go because nobody watched it, before it finished.
         seq: The number of its last event, 0 if it had none.
         unwatched: Whether nobody watched it when it was let go, or it was only adopted.
+        task_id: The task that it is a run of.
+        open: The anomalies that were raised and not cleared, with the time of each.
     """
 
     status: str
     seq: int
     unwatched: bool = False
+    task_id: str | None = None
+    open: tuple[tuple[AnomalyKind, datetime], ...] = ()
+
+    @property
+    def has_vanished(self) -> bool:
+        """Whether it was let go because it was gone, not because it had finished."""
+        return any(kind is AnomalyKind.VANISHED for kind, _ in self.open)
 
 
 class Retention:
@@ -78,7 +88,12 @@ class Retention:
     def remembers_end(self, execution_id: str) -> bool:
         """Return whether an execution is remembered as finished."""
         note = self.find(execution_id)
-        return note is not None and note.status != UNSEEN
+        return note is not None and note.status != UNSEEN and not note.has_vanished
+
+    def is_no_news(self, execution: Execution) -> bool:
+        """Return whether a read says of an execution that is not kept what is remembered of it, and nothing more."""
+        note = self.find(execution.id)
+        return note is not None and note.status == execution.status and not note.open
 
     def is_old_news(self, execution: Execution, baseline: Baseline) -> bool:
         """Return whether a finished execution, seen for the first time, had finished before the watch began.
@@ -98,27 +113,43 @@ class Retention:
 
     def adopt(self, execution: Execution, today: datetime) -> None:
         """Remember a finished execution that had no events."""
-        self._keep(execution.id, Note(str(execution.status), 0, unwatched=True), execution, today)
+        note = Note(str(execution.status), 0, unwatched=True, task_id=execution.task_id)
+        self._keep(execution.id, note, execution, today)
 
     def let_go(self, record: Record, status: str, today: datetime, *, unwatched: bool = False) -> None:
         """Drop a record, and remember what must not be forgotten.
 
         Args:
             record: The record.
-            status: Its status if it has finished, else `UNSEEN`: when it is seen again, that is a first sight.
+            status: Its status, or `UNSEEN` if its next sight is to be a first sight.
             today: The present date.
-            unwatched: Whether nobody watches it any more.
+            unwatched: Whether nobody watches it any more: its anomalies are nobody's concern either.
         """
         self._records.pop(record.id, None)
         if record.seq or status != UNSEEN:
-            self._keep(record.id, Note(status, record.seq, unwatched), record.final, today)
+            opened = () if record.rare is None or unwatched else tuple(record.rare.open.items())
+            self._keep(record.id, Note(status, record.seq, unwatched, record.task_id, opened), record.final, today)
 
-    def revive(self, execution_id: str) -> Record | None:
-        """Return a record made of what remains of an execution, and forget that; None if nothing does."""
+    def revive(self, execution_id: str, at: float) -> Record | None:
+        """Return a record made of what remains of an execution, and forget that; None if nothing does.
+
+        Args:
+            execution_id: The execution.
+            at: The present time, in seconds.
+        """
         note = self._young.pop(execution_id, None) or self._old.pop(execution_id, None)
         if note is None:
             return None
-        record = self._records[execution_id] = Record(execution_id, status=note.status, seq=note.seq)
+        record = Record(execution_id, status=note.status, seq=note.seq, task_id=note.task_id)
+        if note.open:
+            rare = record.uncommon()
+            rare.open = dict(note.open)
+            if note.has_vanished:
+                record.since = at
+                rare.suspicion = Suspicion(None, -inf, at)
+            if AnomalyKind.UNKNOWN_STATUS in rare.open:
+                rare.odd_since = -inf
+        self._records[execution_id] = record
         return record
 
     def unadopt(self, execution_id: str) -> None:
@@ -126,7 +157,7 @@ class Retention:
         for notes in (self._young, self._old):
             note = notes.get(execution_id)
             if note is not None and note.unwatched:
-                notes[execution_id] = Note(UNSEEN, note.seq)
+                notes[execution_id] = Note(UNSEEN, note.seq, task_id=note.task_id)
 
     def _keep(self, execution_id: str, note: Note, execution: Execution | None, today: datetime) -> None:
         if len(self._young) >= self._size:

@@ -83,6 +83,7 @@ class Tracker(Knowledge):
             if record is None:
                 return []
         self._judge.observe(record, execution, sent_at, received_at)
+        self._watchdogs.looked(record, received_at)
         return self._done(record, received_at)
 
     def absent(self, execution_id: str, *, sent_at: float, received_at: float) -> list[Event]:
@@ -100,7 +101,7 @@ class Tracker(Knowledge):
         if record is None:
             if self._retention.remembers_end(execution_id):
                 return []
-            record = self._known(execution_id)
+            record = self._known(execution_id, received_at)
         if self.lifecycle.is_terminal(record.status):  # finished, and deleted since: housekeeping, not an anomaly
             if sent_at >= record.seen_received:
                 self._absences.forget(record)
@@ -162,7 +163,7 @@ class Tracker(Knowledge):
         Returns:
             The events.
         """
-        record = self._known(execution_id)
+        record = self._known(execution_id, at)
         record.uncommon().intents.append(Intent(Action(action), at))
         self._chronicle.clear(record, AnomalyKind.ACTION_NOT_APPLIED, at, f"{Action(action)} was sent since")
         self._chronicle.acted(ActionSent, record, Action(action), at)
@@ -183,7 +184,7 @@ class Tracker(Knowledge):
         Returns:
             The events.
         """
-        record = self._known(execution_id)
+        record = self._known(execution_id, at)
         intent = answered(record.rare, Action(action), sent_at)
         if intent is not None:
             intent.accepted_at = at
@@ -205,7 +206,7 @@ class Tracker(Knowledge):
         Returns:
             The events.
         """
-        record = self._known(execution_id)
+        record = self._known(execution_id, at)
         intent = answered(record.rare, Action(action), sent_at)
         if record.rare is not None and intent is not None:
             withdraw(record.rare, intent)
@@ -214,26 +215,25 @@ class Tracker(Knowledge):
 
     def action_unknown(self, execution_id: str, action: Action | str, *, at: float) -> list[Event]:
         """Take down that no answer came: the action may or may not take effect, and explains its move if it does."""
-        record = self._known(execution_id)
+        record = self._known(execution_id, at)
         self._chronicle.acted(ActionUnknown, record, Action(action), at)
         return self._done(record, at)
 
-    def _known(self, execution_id: str) -> Record:
-        record = self._records.get(execution_id) or self._retention.revive(execution_id)
+    def _known(self, execution_id: str, at: float) -> Record:
+        record = self._records.get(execution_id) or self._retention.revive(execution_id, at)
         if record is None:
             record = self._records[execution_id] = Record(execution_id)
         return record
 
     def _record_for(self, execution: Execution, baseline: Baseline | None, at: float) -> Record | None:
         """Return a record for an execution that has none, None if there is nothing to say of it."""
-        note = self._retention.find(execution.id)
-        if note is not None and note.status == execution.status:
+        if self._retention.is_no_news(execution):
             return None
-        finished = note is None and self.lifecycle.is_terminal(execution.status)
+        finished = self.lifecycle.is_terminal(execution.status) and self._retention.find(execution.id) is None
         if finished and baseline is not None and self._retention.is_old_news(execution, baseline):
             self._retention.adopt(execution, self._chronicle.date(at))
             return None
-        return self._known(execution.id)
+        return self._known(execution.id, at)
 
     def _done(self, record: Record, at: float) -> list[Event]:
         """Drop what a record no longer needs, set its timer, and return what happened."""

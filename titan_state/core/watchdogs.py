@@ -1,12 +1,14 @@
 """Watchdogs: the rules that depend on time: stuck, flapping, an action without effect, and a monitor that sees nothing.
 
-They look at records when a timer says so, never at all of them. What an observation means is not decided here.
+They look at records when a timer says so, never at all of them. That an execution is still where it was is never taken
+for granted, though: once its time has come, a rule waits for a read that shows it. What an observation means is not
+decided here.
 """
 
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from titan_state.core.anomalies import STUCK, AnomalyKind
 from titan_state.core.intents import is_without_effect
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Lifecycle, Move
     from titan_state.core.retention import Retention
+
+
+LONGEST_S: Final = 900.0
+"""How long a timer runs at most: it holds its record, also one that was let go meanwhile."""
 
 
 class Watchdogs:
@@ -96,7 +102,12 @@ class Watchdogs:
         """Set the timer of a record for the next time at which a rule may apply to it."""
         due = self._due(record, now)
         if due is not None:
-            self._timers.arm(record, due)
+            self._timers.arm(record, min(due, now + LONGEST_S))
+
+    def looked(self, record: Record, at: float) -> None:
+        """Apply the rules that waited for a read of the execution."""
+        if record.rare is not None and record.rare.is_late:
+            self._check_late(record, at)
 
     def tick(self, now: float, behind_s: float, absences: Absences) -> None:
         """Review the records that are due, and whether the monitor still sees anything."""
@@ -110,13 +121,13 @@ class Watchdogs:
         if record.status in self._lifecycle.terminal or record.has_open(AnomalyKind.VANISHED):
             return max(now, self._leaves_at(record, now))
         due = inf
-        stuck_s = self._thresholds.stuck_after(record.status, record.task_id)
-        if stuck_s is not None and not record.has_open(STUCK[record.status]):
-            due = record.since + stuck_s
+        if rare is None or not rare.is_late:  # else the next read decides
+            due = min(self._stuck_due(record), self._effect_due(record))
         if rare is not None:
             if rare.flips:
                 due = min(due, rare.flips[0] + self._thresholds.flap_window_s)
-            due = min(due, self._effect_due(record))
+            elif AnomalyKind.FLAPPING in rare.open:
+                due = now
         return None if due == inf else due
 
     def _leaves_at(self, record: Record, now: float) -> float:
@@ -129,40 +140,62 @@ class Watchdogs:
             left = max(left, record.rare.odd_since)
         return left + self._thresholds.retention_s
 
+    def _stuck_due(self, record: Record) -> float:
+        """Return from when on a read of the same status shows that the execution is stuck, infinity if none does.
+
+        As in every rule that waits for a read, a replica that lags must not make it true.
+        """
+        stuck_s = self._thresholds.stuck_after(record.status, record.task_id)
+        if stuck_s is None or record.has_open(STUCK[record.status]) or _is_odd(record):
+            return inf
+        return record.since + stuck_s + self._thresholds.replica_lag_s
+
     def _effect_due(self, record: Record) -> float:
-        """Return when the last accepted action counts as without effect, infinity if it does not."""
+        """Return from when on a read shows that the last accepted action has no effect, infinity if none does."""
         rare, action_s = record.rare, self._thresholds.action_s
         if rare is None or not rare.intents or action_s is None or AnomalyKind.ACTION_NOT_APPLIED in rare.open:
+            return inf
+        if _is_odd(record):
             return inf
         last = rare.intents[-1]
         if last.accepted_at is None or not is_without_effect(self._lifecycle, record, last):
             return inf
-        return last.accepted_at + action_s
+        return last.accepted_at + action_s + self._thresholds.replica_lag_s
 
     def _review(self, record: Record, now: float, absences: Absences) -> None:
         if record.status in self._lifecycle.terminal or record.has_open(AnomalyKind.VANISHED):
             if self._leaves_at(record, now) <= now:
                 absences.forget(record)
-                finished = record.status in self._lifecycle.terminal
-                self._retention.let_go(record, record.status if finished else UNSEEN, self._chronicle.date(now))
+                self._retention.let_go(record, record.status, self._chronicle.date(now))
                 return
         else:
-            self._check_stuck(record, now)
-            self._check_effect(record, now)
+            self._check_late(record, now)
             self._check_flips(record, now)
         self.arm(record, now)
 
-    def _check_stuck(self, record: Record, now: float) -> None:
-        stuck_s = self._thresholds.stuck_after(record.status, record.task_id)
-        if stuck_s is not None and now >= record.since + stuck_s:
-            message = f"{record.status} for {now - record.since:.0f} s, longer than {stuck_s:g} s"
-            self._chronicle.detect(record, STUCK[record.status], now, message)
+    def _check_late(self, record: Record, now: float) -> None:
+        """Apply the rules whose time has come, where a read shows it; the others wait for one."""
+        is_late = False
+        for due, kind in ((self._stuck_due(record), STUCK.get(record.status)), (self._effect_due(record), None)):
+            if due > now:
+                continue
+            if record.seen_sent < due:
+                is_late = True
+            elif kind is not None:
+                seen_s = record.seen_sent - record.since
+                self._chronicle.detect(record, kind, now, f"{record.status} for {seen_s:.0f} s")
+            else:
+                self._detect_no_effect(record, now)
+        if is_late:
+            record.uncommon().is_late = True
+        elif record.rare is not None:
+            record.rare.is_late = False
 
-    def _check_effect(self, record: Record, now: float) -> None:
-        if record.rare is not None and now >= self._effect_due(record):
-            action = record.rare.intents[-1].action
-            message = f"{action} was accepted {self._thresholds.action_s:g} s ago, and it is still {record.status}"
-            self._chronicle.detect(record, AnomalyKind.ACTION_NOT_APPLIED, now, message)
+    def _detect_no_effect(self, record: Record, now: float) -> None:
+        last = record.uncommon().intents[-1]
+        seen_s = record.seen_sent - (last.accepted_at or 0.0)
+        message = f"{last.action} was accepted {seen_s:.0f} s before, and it was still {record.status}"
+        self._chronicle.detect(record, AnomalyKind.ACTION_NOT_APPLIED, now, message)
 
     def _check_flips(self, record: Record, now: float) -> None:
         rare = record.rare
@@ -189,3 +222,8 @@ class Watchdogs:
         elif self._blinded_at is None or self._looked_sent > self._blinded_at:
             self._blinded_at = None
             self._chronicle.clear(self.monitor, AnomalyKind.BLIND, now, "executions are seen again")
+
+
+def _is_odd(record: Record) -> bool:
+    """Return whether an execution is in a status outside the model, as far as is known."""
+    return record.rare is not None and record.rare.odd_since is not None

@@ -125,7 +125,8 @@ class Thresholds:
     Attributes:
         replica_lag_s: How far an answer of the service may lag behind the truth. Two reads at least this far apart
             must agree before a contradiction is believed.
-        stuck_queued_s: Queued for longer than this.
+        stuck_queued_s: Queued for longer than this. As for every rule of time, a read shows it that was sent at least
+            `replica_lag_s` later; what is not read is not called stuck.
         stuck_running_s: Running for longer than this.
         stuck_paused_s: Paused for longer than this.
         flap_count: Flips between running and paused, none of them an action of ours, that count as flapping.

@@ -157,7 +157,8 @@ def test_a_service_that_is_not_there_is_one_line(titan):
     result = titan("list", "--url", "http://127.0.0.1:9", "--token", "wrong-token-4711")
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
-    assert "TITAN_API_URL" in result.stderr
+    assert "no connection to http://127.0.0.1:9 (" in result.stderr
+    assert result.stderr.endswith("): check the URL (TITAN_API_URL)\n")
 
 
 def test_debug_shows_the_traceback_but_not_the_token(titan):

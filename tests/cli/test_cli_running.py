@@ -12,7 +12,7 @@ import pytest
 
 from titan_state.cli.output import RemarkHandler, emit, remark
 from titan_state.cli.running import run
-from titan_state.errors import ConfigurationError, ConnectionFailedError, ForbiddenError
+from titan_state.errors import ConfigurationError, ForbiddenError, UnauthorizedError
 
 HOSTILE = "[red]x[/red]\x1b[2J\x07"
 
@@ -100,7 +100,7 @@ def test_a_cancellation_of_the_works_own_is_a_bug_and_not_hidden():
     ("error", "code", "told"),
     [
         (ConfigurationError("the URL is missing"), 2, "the URL is missing"),
-        (ConnectionFailedError("no connection"), 1, "no connection (check TITAN_API_URL)"),
+        (UnauthorizedError(401, "UNAUTHORIZED", "no"), 1, "(check TITAN_TOKEN)"),
         (ForbiddenError(403, "FORBIDDEN", "no"), 1, "(the token lacks a scope)"),
         (OSError(98, "Address already in use"), 1, "Address already in use"),
         (OSError(HOSTILE), 1, "[red]x[/red]"),

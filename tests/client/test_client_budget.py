@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from titan_state.core.budget import Priority
+from titan_state.core.budget import FIRST_BACKOFF_S, Priority
 from titan_state.errors import NotFoundError, TooManyRequestsError
 
 LIMIT = 12
@@ -54,10 +54,32 @@ async def test_a_429_counts_also_if_its_body_never_ends(hostile, connect, clock,
 
     hostile.answer(endless)
     client = await connect(hostile.url, clock=clock, budget=budget, total_timeout_s=0.1)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TooManyRequestsError) as raised:
         await client.get("e")
+    assert raised.value.reset_s == 40
     assert client.statistics.throttled == 1
     assert budget.ready_at(clock.time(), Priority.CONTROL) == clock.time() + 40
+
+
+@pytest.mark.parametrize(
+    ("date", "retry_after", "waited_s"),
+    [
+        ("Sun, 07 Jun 2043 10:00:00 GMT", "Sun, 07 Jun 2043 10:00:40 GMT", 40),  # a clock far from ours
+        ("Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2026 00:00:00 GMT", None),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", "Wed, 01 Jan 1975 00:00:00 GMT", None),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", 120),
+    ],
+)
+async def test_a_429_with_a_date_waits_by_the_services_clock(
+    hostile, connect, clock, budget, date, retry_after, waited_s
+):
+    """A date to try again is counted from the answer's own date, within bounds; one gone by tells nothing."""
+    hostile.say(b"", 429, Date=date, Retry_After=retry_after)
+    client = await connect(hostile.url, clock=clock, budget=budget)
+    with pytest.raises(TooManyRequestsError):
+        await client.get("e")
+    wait_s = budget.ready_at(clock.time(), Priority.CONTROL) - clock.time()
+    assert wait_s == waited_s if waited_s is not None else 0 < wait_s <= 2 * FIRST_BACKOFF_S
 
 
 async def test_a_200_that_says_too_many_requests_counts_as_refusal(hostile, connect, clock, budget):

@@ -14,13 +14,20 @@ from titan_state.client.service import MAX_BODY
 from titan_state.client.shapes import shown
 from titan_state.errors import (
     BodyTooLargeError,
+    ConflictError,
     ConnectionFailedError,
+    ForbiddenError,
     InternalServiceError,
+    NotFoundError,
+    NotSupportedError,
     PayloadError,
+    RedirectError,
     RequestTimeoutError,
     ResponseError,
     ServiceError,
+    TooManyRequestsError,
     TransportError,
+    UnauthorizedError,
 )
 
 EXECUTION = {"id": "e", "status": "running"}
@@ -100,6 +107,68 @@ async def test_the_cap_holds_after_decompression(client, hostile, memory, coding
     with pytest.raises(BodyTooLargeError):
         await client.get("e")
     assert memory() < 3 * MAX_BODY
+
+
+async def endless_body(writer):
+    writer.write(CHUNK)
+    while True:
+        await writer.drain()
+        writer.write(CHUNK)
+
+
+async def broken_body(writer):
+    writer.write(b"100\r\nhalf a chunk")
+    await writer.drain()
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [(endless_body, "its body is too large"), (broken_body, "its body could not be read")],
+    ids=["endless", "broken"],
+)
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (302, RedirectError),
+        (401, UnauthorizedError),
+        (403, ForbiddenError),
+        (404, NotFoundError),
+        (409, ConflictError),
+        (418, ResponseError),
+        (429, TooManyRequestsError),
+        (500, InternalServiceError),
+        (501, NotSupportedError),
+    ],
+)
+async def test_an_error_is_what_its_status_says_whatever_becomes_of_its_body(
+    connect, hostile, status, kind, body, told
+):
+    """The head decides: a body that is too large, or breaks off, would only have explained it."""
+
+    async def refuse(writer):
+        writer.write(b"HTTP/1.1 %d Because\r\nTransfer-Encoding: chunked\r\nRetry-After: 7\r\n\r\n" % status)
+        await body(writer)
+
+    hostile.answer(refuse)
+    client = await connect(hostile.url, max_body=MEGABYTE)
+    with pytest.raises(kind) as raised:
+        await client.pause("e")
+    assert type(raised.value) is kind
+    assert raised.value.http_status == status
+    assert told in str(raised.value) or status == 302
+    assert client.statistics.answers == {f"{status // 100}xx": 1}
+    assert client.statistics.throttled == (status == 429)
+    assert len(hostile.requests) == 1
+
+
+async def test_a_refused_token_is_renewed_whatever_becomes_of_the_refusals_body(connect, hostile, whole):
+    """A 401 with a huge body asks for another token like any other."""
+    hostile.answer(whole(b"x" * 1001, 401), whole(EXECUTION))
+    tokens = iter(["the-first-token", "the-second-token"])
+    client = await connect(hostile.url, lambda: next(tokens), max_body=1000)
+    assert (await client.get("e")).value.id == "e"
+    assert b"the-second-token" in hostile.requests[1]
 
 
 @pytest.mark.parametrize("status", [200, 500])

@@ -86,15 +86,40 @@ async def test_a_refused_connection_was_not_sent(connect, told, token):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         client = await connect(f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(ConnectionFailedError, match=r"^GET /executions/e: no connection \(") as raised:
+        with pytest.raises(ConnectionFailedError, match="no connection to") as raised:
             await client.get("e")
     error = raised.value
+    assert str(error).startswith(f"GET /executions/e: no connection to {client.origin} (")
+    assert str(error).endswith("): check the URL (TITAN_API_URL)")
     assert (error.sent, error.request) == (False, "GET /executions/e")
     assert isinstance(error, ConnectionError)
     assert isinstance(error.__cause__, aiohttp.ClientConnectorError)
     assert error.sent_at <= error.received_at
     assert token not in told(error)
     assert client.statistics.answers == {"none": 1}
+
+
+async def test_a_host_that_does_not_exist_is_named(connect, monkeypatch):
+    """A typing error in the URL shows in the first failure: it names the origin, and what to check."""
+
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # no resolver is asked: some answer late, some with an address
+    client = await connect("https://titan-api.invalid")
+    with pytest.raises(ConnectionFailedError, match=r"no connection to https://titan-api\.invalid \(") as raised:
+        await client.get("e")
+    assert str(raised.value).endswith(": check the URL (TITAN_API_URL)")
+    assert raised.value.sent is False
+
+
+async def test_a_server_that_speaks_no_http_is_named(client, hostile):
+    """A wrong port answers with something else: the error names the origin, and what to check."""
+    hostile.answer(b"SSH-2.0-OpenSSH_9.6\r\n")
+    with pytest.raises(ConnectionFailedError, match="answers, but no HTTP") as raised:
+        await client.get("e")
+    assert hostile.url in str(raised.value)
+    assert str(raised.value).endswith(": check the URL (TITAN_API_URL)")
 
 
 async def test_a_server_without_tls_was_not_sent_anything(connect):
@@ -144,7 +169,7 @@ async def test_a_broken_connection_may_have_been_sent(client, hostile, told, tok
     """Once the request is out, its fate is unknown: the error says so, is chained, and nothing is sent again."""
     hostile.answer(answer)
     for ask in (client.get, client.pause):
-        with pytest.raises(ConnectionFailedError, match="the connection broke") as raised:
+        with pytest.raises(ConnectionFailedError, match=f"the connection to {client.origin} broke") as raised:
             await ask("e")
         assert raised.value.sent is True
         assert isinstance(raised.value.__cause__, aiohttp.ClientError | OSError)
@@ -168,7 +193,9 @@ async def test_no_answer_in_time_may_have_been_sent(connect, hostile):
     """A service that takes the request and stays silent is a time-out, chained, and maybe carried out."""
     hostile.answer(silent)
     client = await connect(hostile.url, total_timeout_s=0.05)
-    with pytest.raises(RequestTimeoutError, match=r"^POST /executions/e/stop: no answer in time \(") as raised:
+    with pytest.raises(
+        RequestTimeoutError, match=r"^POST /executions/e/stop: no answer from http://127.0.0.1:\d+ in time \("
+    ) as raised:
         await client.stop("e")
     assert raised.value.sent is True
     assert isinstance(raised.value, TimeoutError)

@@ -96,13 +96,11 @@ def of_error(error: BaseException) -> Exit:
 
 
 def hint(error: BaseException) -> str:
-    """Return what to look at first after an error, empty where there is nothing to say beyond its message."""
+    """Return what to look at first after an error, empty where its message says so itself."""
     from titan_state import errors
 
     if isinstance(error, errors.UnauthorizedError):
         return "check TITAN_TOKEN"
     if isinstance(error, errors.ForbiddenError):
         return "the token lacks a scope"
-    if isinstance(error, errors.ConnectionFailedError):
-        return "check TITAN_API_URL"
     return ""

@@ -181,6 +181,8 @@ def _refuse(answer: Answer, name: str, code: str, message: str, now: datetime) -
 
 
 def _shown(answer: Answer) -> str:
+    if answer.lost:
+        return answer.lost
     if b"\0" in answer.body[:SHOWN]:  # no UTF-8, so that the token could not be looked for
         return f"{len(answer.body)} bytes that are no text"
     return answer.body[:SHOWN].decode("utf-8", "replace") or "an empty body"

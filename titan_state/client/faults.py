@@ -14,29 +14,33 @@ if TYPE_CHECKING:
 NETWORK: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 """What an exchange may raise; ValueError is what a URL or a header that cannot be read becomes in places."""
 
+CHECK: Final = "check the URL (TITAN_API_URL)"
+
 _NEVER_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 """Connection refused, no such host, no TLS, no connection in time: before the first byte of a request."""
 
 
-def translated(error: Exception, name: str, credential: Credential) -> TransportError:
+def translated(error: Exception, name: str, origin: str, credential: Credential) -> TransportError:
     """Return a fault as an error of this library, with its cause where that does not show the token.
 
     Args:
         error: One of `NETWORK`.
         name: How the request is called in errors.
+        origin: Where it went, which is what to check first.
         credential: What must not be shown.
     """
-    kind = type(error).__name__
+    kind, origin = type(error).__name__, shorten(origin)
     if isinstance(error, aiohttp.ClientResponseError):  # its text quotes the service, its repr has our headers
-        return ConnectionFailedError(f"the answer is no HTTP ({kind})", request=name)
+        return ConnectionFailedError(f"{origin} answers, but no HTTP ({kind}): {CHECK}", request=name)
     detail = shorten(credential.redact(f"{kind} {error}".strip()))
-    is_sent = not isinstance(error, _NEVER_SENT)
-    if isinstance(error, TimeoutError):
-        failure: TransportError = RequestTimeoutError(f"no answer in time ({detail})", request=name, sent=is_sent)
-    elif is_sent:
-        failure = ConnectionFailedError(f"the connection broke ({detail})", request=name)
+    is_late, is_sent = isinstance(error, TimeoutError), not isinstance(error, _NEVER_SENT)
+    failed = RequestTimeoutError if is_late else ConnectionFailedError
+    if is_sent:
+        told = f"no answer from {origin} in time" if is_late else f"the connection to {origin} broke"
+        failure: TransportError = failed(f"{told} ({detail})", request=name)
     else:
-        failure = ConnectionFailedError(f"no connection ({detail})", request=name, sent=False)
+        told = f"no connection to {origin}" + (" in time" if is_late else "")
+        failure = failed(f"{told} ({detail}): {CHECK}", request=name, sent=False)
     if _is_harmless(error, credential):
         failure.__cause__ = error
     return failure

@@ -95,6 +95,7 @@ class TaskService:
             self._credential,
             self.budget,
             self._clock,
+            origin=self.origin,
             total_timeout_s=total_timeout_s,
             connect_timeout_s=connect_timeout_s,
             max_body=max_body,

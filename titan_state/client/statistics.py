@@ -13,7 +13,8 @@ class Statistics:
 
     Attributes:
         requests: Requests that were sent; each repetition is one.
-        answers: How many answers by class: `2xx`, `3xx`, `4xx`, `5xx`, and `none` for requests without a whole one.
+        answers: How many answers by class: `2xx`, `3xx`, `4xx`, `5xx`, and `none` for requests without one,
+            or with a success that was not whole.
         throttled: Answers that said that there were too many requests.
         rejected: Items of lists that were left out because they could not be read.
         dropped: Fields of executions that were left out because their value could not be read, by name.

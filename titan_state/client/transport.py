@@ -37,11 +37,13 @@ class Transport:
         budget: RequestBudget,
         clock: Clock,
         *,
+        origin: str,
         total_timeout_s: float,
         connect_timeout_s: float,
         max_body: int,
         rng: random.Random,
     ) -> None:
+        self._origin = origin
         self._credential = credential
         self._budget = budget
         self._clock = clock
@@ -70,11 +72,12 @@ class Transport:
             body: JSON, None for no body.
 
         Returns:
-            The answer, whatever its status is.
+            The answer, whatever its status is. One that is no success comes also if its body could not be read: its
+            head has told what it is.
 
         Raises:
             TransportError: No whole answer arrived.
-            BodyTooLargeError: The body exceeds the cap.
+            BodyTooLargeError: The body of a success exceeds the cap.
         """
         await self._credential.ready()
         ticket = await self._gate.enter(priority)
@@ -97,8 +100,13 @@ class Transport:
                     body_shown = self._credential.redact_body(read)
                     answer = attrs.evolve(answer, body=body_shown, received_at=self._clock.time())
         except NETWORK as error:
-            failure = translated(error, name, self._credential)
+            failure = translated(error, name, self._origin, self._credential)
         finally:
+            if answer is not None and failure is not None and answer.status >= 300:
+                lost = (
+                    "its body is too large" if isinstance(failure, BodyTooLargeError) else "its body could not be read"
+                )
+                answer, failure = attrs.evolve(answer, lost=lost, received_at=self._clock.time()), None
             self._account(ticket, answer, is_whole=answer is not None and failure is None)
         if failure is not None:  # out of the handler: what that handles may show the token, and would be attached
             failure.sent_at, failure.received_at = sent_at, self._clock.time()

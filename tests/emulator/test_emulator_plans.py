@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from titan_state.core.lifecycle import Lifecycle, Move, Status
-from titan_state.emulator import Plan, Scenario, Step
+from titan_state.emulator import Faults, Plan, Scenario, Step, Task, TaskServiceEmulator, When
 from titan_state.emulator.stories import KINDS
+from titan_state.errors import ConfigurationError
 
 
 def test_timeline_adds_up_the_steps():
@@ -58,6 +59,56 @@ def test_negative_numbers_are_refused(wrong):
     """Time does not go back, and rows are counted."""
     with pytest.raises(ValueError):
         wrong()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (lambda: Plan(steps=((0.0, "running"),)), "steps takes Step(status, after_s), not (0.0, 'running')"),
+        (lambda: Plan(steps=["running"]), "steps takes Step(status, after_s), not 'running'"),
+        (lambda: Plan(steps="running"), "steps takes a list of Step(status, after_s), not 'running'"),
+        (lambda: Plan(steps=Step("running")), "steps takes a list of Step(status, after_s), not Step("),
+        (lambda: Plan(steps=5), "steps takes a list of Step(status, after_s), not 5"),
+        (lambda: Step(0.0, "running"), "status takes a text, as in Step(status, after_s), not 0.0"),
+        (lambda: Step("running", "1"), "after_s takes seconds, 0 or more, not '1'"),
+        (lambda: Step("running", float("nan")), "after_s takes seconds, 0 or more, not nan"),
+        (lambda: Plan(results_after_s="soon"), "results_after_s takes seconds, 0 or more, not 'soon'"),
+        (lambda: Scenario(Plan()), "plans takes a list of Plan(steps=…), not Plan("),
+        (lambda: Scenario([("e", "running")]), "plans takes Plan(steps=…), not ('e', 'running')"),
+        (lambda: Scenario(tasks=["t"]), "tasks takes Task(id=…), not 't'"),
+        (lambda: Task(template=[Step("running")]), "template takes Plan(steps=…), not [Step("),
+        (lambda: Faults(reset="often"), "a fault takes a probability from 0 to 1, numbers of requests such as {1, 3}"),
+        (lambda: Faults(reset=3), "or When(…), not 3"),
+        (lambda: Faults(reset=None), "or When(…), not None"),
+        (lambda: Faults(reset=["GET"]), "at takes numbers of requests, the first is 1, not 'GET'"),
+        (lambda: When(at=3), "at takes a list of numbers of requests, the first is 1, not 3"),
+        (lambda: When(at={0, 1}), "at takes numbers of requests, the first is 1, not 0"),
+        (lambda: Faults(error_statuses=500), "error_statuses takes a list of HTTP statuses, not 500"),
+        (lambda: Faults(error_statuses=()), "error_statuses takes at least one HTTP status"),
+        (lambda: Faults(late_s="1"), "late_s takes seconds, 0 or more, not '1'"),
+        (lambda: TaskServiceEmulator([Plan()]), "scenario takes Scenario(plans), not [Plan("),
+        (lambda: TaskServiceEmulator(faults={"reset": 0.5}), "faults takes Faults(…), not {'reset': 0.5}"),
+        (lambda: TaskServiceEmulator(lifecycle=Lifecycle), "lifecycle takes a Lifecycle, such as"),
+        (lambda: TaskServiceEmulator(unsupported="pause"), "unsupported takes a list of names of actions, not 'pause'"),
+        (lambda: TaskServiceEmulator().add((Step("running"),)), "add takes Plan(steps=…), not (Step("),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_refused_where_it_is_written(wrong, told):
+    """An error names the argument and what to write, before the service answers something odd."""
+    with pytest.raises(ConfigurationError) as raised:
+        wrong()
+    assert told in str(raised.value)
+
+
+def test_faults_that_are_set_later_are_checked_too():
+    """What goes wrong may be changed at any time, and is refused at that time."""
+    service = TaskServiceEmulator()
+    with pytest.raises(ConfigurationError, match="a fault takes"):
+        service.faults.reset = "often"
+    with pytest.raises(ConfigurationError, match="faults takes"):
+        service.faults = 0.5
+    service.faults.reset = {2, 3}
+    assert service.faults.reset == When(at={2, 3})
 
 
 @given(seed=st.integers(0, 10**6), count=st.integers(0, 20))

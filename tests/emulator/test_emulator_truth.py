@@ -7,6 +7,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
+from titan_state.core.lifecycle import Action, Lifecycle, Move
 from titan_state.emulator import Plan, Scenario, Settings, Step, Task, TaskServiceEmulator
 from titan_state.emulator.backend import SettingOptions
 from titan_state.testing import ManualClock
@@ -92,6 +93,79 @@ async def test_resuming_what_paused_by_itself_leaves_the_plan_alone(opened, cloc
     await client.post("/executions/a/resume")
     await clock.advance(9)
     assert story(service, "a")[3:] == [("running", 2, "action"), ("failed", 11, "platform")]
+
+
+EXTENDED = Lifecycle.default().extend(
+    statuses=["assigned", "pausing"],
+    moves=[
+        Move("assign", "queued", "assigned"),
+        Move("start_assigned", "assigned", "running"),
+        Move("stop", "assigned", "cancelled", Action.STOP),
+        Move("hold", "assigned", "pausing", Action.PAUSE),
+        Move("hold", "running", "pausing", Action.PAUSE),
+        Move("hold_on", "pausing", "paused", Action.PAUSE),
+        Move("expire", "queued", "expired"),
+    ],
+    terminal=["expired"],
+    without=["pause"],
+)
+
+
+async def test_actions_follow_an_extended_model(opened, clock):
+    """A deployment's own statuses and moves decide what is legal, and what an action leads to."""
+    plan = Plan(id="a", steps=(Step("assigned", 1), Step("running", 5), Step("completed", 10)))
+    service, client = await opened(Scenario([plan, attrs.evolve(plan, id="b")]), lifecycle=EXTENDED)
+    refused = await client.post("/executions/a/pause")
+    assert (refused.status, refused.code) == (409, "CONFLICT")
+    await clock.advance(2)
+    assert (await client.post("/executions/a/stop")).data["status"] == "cancelled"
+    assert (await client.post("/executions/b/pause")).data["status"] == "pausing"
+    assert (await client.post("/executions/b/stop")).status == 409
+    await clock.advance(100)
+    assert (await client.post("/executions/b/pause")).data["status"] == "paused"
+    assert (await client.post("/executions/b/resume")).data["status"] == "running"
+    await clock.advance(3.9)
+    assert await client.status("b") == "running"
+    await clock.advance(10.2)
+    assert story(service, "a") == [("queued", 0, "created"), ("assigned", 1, "platform"), ("cancelled", 2, "action")]
+    assert [status for status, _, _ in story(service, "b")] == [
+        "queued",
+        "assigned",
+        "pausing",
+        "paused",
+        "running",
+        "completed",
+    ]
+
+
+async def test_delayed_actions_follow_an_extended_model(opened, clock):
+    """What an action leads to is decided when it takes effect, by the same model."""
+    plan = Plan(id="a", steps=(Step("assigned", 1), Step("running", 5)))
+    service, client = await opened(Scenario([plan]), lifecycle=EXTENDED, action_delay_s=1)
+    await clock.advance(2)
+    await client.post("/executions/a/stop")
+    await clock.advance(2)
+    assert story(service, "a")[-1] == ("cancelled", 3, "action")
+
+
+async def test_a_status_of_the_model_that_is_terminal_has_an_end(opened, clock):
+    """An execution in an added terminal status has finished, and one outside the model is told all the same."""
+    plans = [Plan(id="a", steps=[Step("expired")]), Plan(id="b", steps=[Step("throttled")])]
+    _, client = await opened(Scenario(plans), lifecycle=EXTENDED)
+    await clock.advance(1)
+    ended, odd = [(await client.get(f"/executions/{name}")).data for name in "ab"]
+    assert ended["finished_at"] == ended["updated_at"]
+    assert ended["phase"] is None
+    assert (odd["status"], odd["finished_at"]) == ("throttled", None)
+    for name in "ab":
+        assert (await client.post(f"/executions/{name}/stop")).status == 409
+
+
+async def test_without_a_model_the_documented_one_decides(opened, clock):
+    """The default is the documented Task Service: a status beyond it allows nothing."""
+    _, client = await opened(Scenario([Plan(id="a", steps=[Step("assigned", 1)])]))
+    await clock.advance(2)
+    assert (await client.post("/executions/a/stop")).status == 409
 
 
 async def test_stop_ends_the_plan(opened, clock):

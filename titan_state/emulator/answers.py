@@ -12,7 +12,6 @@ from typing import Any
 
 from aiohttp import web
 
-from titan_state.core.lifecycle import Lifecycle
 from titan_state.emulator.backend import Backend
 from titan_state.emulator.run import SUCCESSES, Run
 from titan_state.emulator.world import KnownTask
@@ -108,7 +107,7 @@ def execution_payload(backend: Backend, run: Run, at: float) -> dict[str, Any]:
     marks = [mark for mark in run.marks if mark.at <= at]
     last = marks[-1]
     started = next((mark.at for mark in marks if mark.status == "running"), None)
-    finished = last.at if last.status in Lifecycle.default().terminal else None
+    finished = last.at if last.status in backend.lifecycle.terminal else None
     payload: dict[str, Any] = {
         "id": run.id,
         "task_id": run.task_id,
@@ -124,7 +123,7 @@ def execution_payload(backend: Backend, run: Run, at: float) -> dict[str, Any]:
     if run.plan.reports_progress:
         progress = _progress(run, last.status, at)
         payload["progress"] = progress
-        payload["phase"] = _phase(run, last.status, progress)
+        payload["phase"] = None if finished is not None else _phase(run, last.status, progress)
     return payload
 
 
@@ -137,7 +136,7 @@ def _progress(run: Run, status: str | None, at: float) -> float:
 
 def _phase(run: Run, status: str | None, progress: float) -> str | None:
     phases = run.plan.phases
-    if status in Lifecycle.default().terminal or not phases:
+    if not phases:
         return None
     return "waiting" if status == "queued" else phases[min(len(phases) - 1, int(progress * len(phases) / 100.0))]
 

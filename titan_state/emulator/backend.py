@@ -14,7 +14,8 @@ from typing import Any, Final, Literal, TypedDict, get_args
 import attrs
 
 from titan_state.clock import Clock
-from titan_state.core.lifecycle import Action
+from titan_state.core.lifecycle import Action, Lifecycle
+from titan_state.emulator import checks
 from titan_state.emulator.faults import Dice, Faults
 from titan_state.emulator.limits import RateLimiter
 from titan_state.emulator.run import HistoryEntry, Run
@@ -30,7 +31,7 @@ RunIdField = Literal["id", "execution_id"]
 
 
 def _actions(actions: Iterable[Action | str]) -> frozenset[Action]:
-    return frozenset(Action(action) for action in actions)
+    return frozenset(Action(action) for action in checks.several("unsupported", actions, str, "names of actions"))
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +119,7 @@ class Backend:
         clock: Clock,
         speed: float,
         seed: int,
+        lifecycle: Lifecycle,
         settings: Settings,
         limiter: RateLimiter,
         tokens: dict[str, frozenset[str]],
@@ -125,12 +127,13 @@ class Backend:
         keep_requests: int,
     ) -> None:
         self.clock = clock
+        self.lifecycle = lifecycle
         self.settings = settings
         self.limiter = limiter
         self.tokens = tokens
         self.faults = faults
         self.dice = Dice(seed)
-        self.world = World(scenario, seed=seed)
+        self.world = World(scenario, seed=seed, lifecycle=lifecycle)
         self.requests: deque[RequestRecord] = deque(maxlen=keep_requests)
         self.arrived = 0
         self.origin = ""

@@ -11,11 +11,26 @@ from random import Random
 
 import attrs
 
+from titan_state.emulator import checks
 from titan_state.emulator.stories import seeded
+from titan_state.errors import ConfigurationError, shorten
+
+HOW_AT = "numbers of requests, the first is 1"
+HOW_WHEN = "a probability from 0 to 1, numbers of requests such as {1, 3}, or When(…)"
 
 
 def _numbers(numbers: Iterable[int]) -> frozenset[int]:
-    return frozenset(numbers)
+    found = frozenset(checks.several("at", numbers, int, HOW_AT))
+    if any(number < 1 for number in found):
+        raise ConfigurationError(f"at takes {HOW_AT}, not {min(found)}")
+    return found
+
+
+def _statuses(statuses: Iterable[int]) -> tuple[int, ...]:
+    found = checks.several("error_statuses", statuses, int, "HTTP statuses")
+    if not found:
+        raise ConfigurationError("error_statuses takes at least one HTTP status")
+    return found
 
 
 @attrs.frozen
@@ -42,9 +57,11 @@ class When:
 def _when(value: When | float | Iterable[int]) -> When:
     if isinstance(value, When):
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and 0 <= value <= 1:
         return When(probability=float(value))
-    return When(at=frozenset(value))
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return When(at=frozenset(value))
+    raise ConfigurationError(f"a fault takes {HOW_WHEN}, not {shorten(repr(value))}")
 
 
 @attrs.define(kw_only=True)
@@ -76,24 +93,24 @@ class Faults:
     """
 
     server_error: When = attrs.field(default=When(), converter=_when)
-    error_statuses: tuple[int, ...] = (500, 502, 503)
+    error_statuses: tuple[int, ...] = attrs.field(default=(500, 502, 503), converter=_statuses)
     error_after: When = attrs.field(default=When(), converter=_when)
     reset: When = attrs.field(default=When(), converter=_when)
     lost_answer: When = attrs.field(default=When(), converter=_when)
     late: When = attrs.field(default=When(), converter=_when)
-    late_s: float = 1.0
+    late_s: float = attrs.field(default=1.0, validator=checks.seconds)
     slow: When = attrs.field(default=When(), converter=_when)
-    slow_s: float = 1.0
+    slow_s: float = attrs.field(default=1.0, validator=checks.seconds)
     truncated: When = attrs.field(default=When(), converter=_when)
     garbled: When = attrs.field(default=When(), converter=_when)
     html: When = attrs.field(default=When(), converter=_when)
     spurious_429: When = attrs.field(default=When(), converter=_when)
-    spurious_reset_s: float | None = 2.0
+    spurious_reset_s: float | None = attrs.field(default=2.0, validator=checks.seconds_or_none)
     stale: When = attrs.field(default=When(), converter=_when)
-    stale_s: float = 2.0
-    list_lag_s: float = 0.0
+    stale_s: float = attrs.field(default=2.0, validator=checks.seconds)
+    list_lag_s: float = attrs.field(default=0.0, validator=checks.seconds)
     shifting: When = attrs.field(default=When(), converter=_when)
-    unreadable_new_s: float = 0.0
+    unreadable_new_s: float = attrs.field(default=0.0, validator=checks.seconds)
     ignored_action: When = attrs.field(default=When(), converter=_when)
     dates_off_s: float = 0.0
     seed: int | None = None

@@ -12,10 +12,14 @@ from itertools import pairwise
 import attrs
 
 from titan_state.core.lifecycle import Lifecycle
+from titan_state.emulator import checks
+
+HOW_STEP = "Step(status, after_s)"
 
 
 def _status(status: str | None) -> str | None:
-    return None if status is None else str(status)  # a member of an enumeration becomes plain text
+    # a member of an enumeration becomes plain text
+    return None if status is None else str(checks.one("status", status, str, f"a text, as in {HOW_STEP}"))
 
 
 @attrs.frozen
@@ -28,7 +32,7 @@ class Step:
     """
 
     status: str | None = attrs.field(converter=_status)
-    after_s: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+    after_s: float = attrs.field(default=0.0, validator=checks.seconds)
 
     @classmethod
     def vanish(cls, after_s: float = 0.0) -> Step:
@@ -37,7 +41,7 @@ class Step:
 
 
 def _steps(steps: Iterable[Step]) -> tuple[Step, ...]:
-    return tuple(steps)
+    return checks.several("steps", steps, Step, HOW_STEP)
 
 
 @attrs.frozen(kw_only=True)
@@ -61,12 +65,12 @@ class Plan:
     steps: tuple[Step, ...] = attrs.field(default=(), converter=_steps)
     id: str | None = None
     task_id: str | None = None
-    created_after_s: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+    created_after_s: float = attrs.field(default=0.0, validator=checks.seconds)
     initial: str = attrs.field(default="queued", converter=str)
     reports_progress: bool = True
     phases: tuple[str, ...] = ("fetching", "extracting", "storing")
     error: str = "the target site refused the connection"
-    results_after_s: float | None = 0.0
+    results_after_s: float | None = attrs.field(default=0.0, validator=checks.seconds_or_none)
     rows: int = attrs.field(default=3, validator=attrs.validators.ge(0))
     note: str = ""
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from aiohttp import web
 
-from titan_state.core.lifecycle import Action, Lifecycle
+from titan_state.core.lifecycle import Action
 from titan_state.emulator.answers import (
     RefusalError,
     execution_payload,
@@ -147,7 +147,7 @@ class Routes:
             raise RefusalError(501, "NOT_IMPLEMENTED", f"{action} is not supported by this deployment")
         now = backend.time()
         run = find_run(backend, request, now)
-        verdict = Lifecycle.default().verdict(run.status or "", action)
+        verdict = backend.lifecycle.verdict(run.status or "", action)
         if not verdict:
             raise RefusalError(settings.illegal_status, REFUSALS[settings.illegal_status], verdict.reason)
         if not backend.hit("ignored_action", line(request)):

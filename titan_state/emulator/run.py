@@ -52,10 +52,23 @@ class Mark:
 class Run:
     """One execution of the embedded service."""
 
-    __slots__ = ("_effects", "_left", "_pending", "_since", "_times", "created_at", "id", "marks", "plan", "task_id")
+    __slots__ = (
+        "_effects",
+        "_left",
+        "_lifecycle",
+        "_pending",
+        "_since",
+        "_times",
+        "created_at",
+        "id",
+        "marks",
+        "plan",
+        "task_id",
+    )
 
-    def __init__(self, plan: Plan, *, execution_id: str, task_id: str, created_at: float) -> None:
+    def __init__(self, plan: Plan, *, execution_id: str, task_id: str, created_at: float, lifecycle: Lifecycle) -> None:
         self.plan = plan
+        self._lifecycle = lifecycle
         self.id = execution_id
         self.task_id = task_id
         self.created_at = created_at
@@ -127,11 +140,12 @@ class Run:
     def _take_effect(self, action: Action, at: float) -> None:
         if self.status is None:
             return
-        dest = Lifecycle.default().verdict(self.status, action).leads_to
+        dest = self._lifecycle.verdict(self.status, action).leads_to
         if dest is None:
             return
         if action is Action.PAUSE:
-            self._left = self._step_due() - at if self._pending else None
+            if self._pending and self._left is None:  # a model may allow a further pause on the way to the first
+                self._left = self._step_due() - at
         elif action is Action.RESUME:
             if self._left is not None:
                 self._since = at - (self._pending[0].after_s - self._left)

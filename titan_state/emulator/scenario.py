@@ -9,8 +9,14 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from titan_state.emulator import demo, stories
+from titan_state.emulator import checks, demo, stories
 from titan_state.emulator.plan import Plan
+
+HOW_PLAN = "Plan(steps=…)"
+
+
+def _template(template: Plan) -> Plan:
+    return checks.one("template", template, Plan, HOW_PLAN)
 
 
 @attrs.frozen(kw_only=True)
@@ -27,15 +33,15 @@ class Task:
     id: str | None = None
     name: str = "A task"
     status: str = "active"
-    template: Plan = attrs.field(factory=stories.ordinary)
+    template: Plan = attrs.field(factory=stories.ordinary, converter=_template)
 
 
 def _plans(plans: Iterable[Plan]) -> tuple[Plan, ...]:
-    return tuple(plans)
+    return checks.several("plans", plans, Plan, HOW_PLAN)
 
 
 def _tasks(tasks: Iterable[Task]) -> tuple[Task, ...]:
-    return tuple(tasks)
+    return checks.several("tasks", tasks, Task, "Task(id=…)")
 
 
 @attrs.frozen

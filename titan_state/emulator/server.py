@@ -16,6 +16,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from titan_state.clock import Clock, SystemClock
+from titan_state.core.lifecycle import Lifecycle
+from titan_state.emulator import checks
 from titan_state.emulator.answers import RefusalError, failure
 from titan_state.emulator.backend import SCOPES, Backend, RequestRecord, SettingOptions, Settings
 from titan_state.emulator.faults import Faults
@@ -25,7 +27,7 @@ from titan_state.emulator.output_routes import OutputRoutes
 from titan_state.emulator.plan import Plan
 from titan_state.emulator.routes import Routes
 from titan_state.emulator.run import HistoryEntry
-from titan_state.emulator.scenario import Scenario
+from titan_state.emulator.scenario import HOW_PLAN, Scenario
 
 DEFAULT_TOKEN: Final = "emulator-token-that-is-no-secret"  # noqa: S105 - no secret: it opens a test double on loopback
 
@@ -44,6 +46,7 @@ class TaskServiceEmulator:
         clock: Clock | None = None,
         speed: float = 1.0,
         seed: int = 0,
+        lifecycle: Lifecycle | None = None,
         token: str = DEFAULT_TOKEN,
         scopes: Iterable[str] = SCOPES,
         tokens: Mapping[str, Iterable[str]] | None = None,
@@ -62,6 +65,9 @@ class TaskServiceEmulator:
             clock: Its time; default: the machine's.
             speed: Scenario seconds per second of the clock.
             seed: The seed of ids and faults.
+            lifecycle: The model by which control actions are legal, and statuses terminal; default: the documented one.
+                Plans and `move` are not held to it: they may tell of anything, and what the platform does by itself
+                after an action (from `stopping` to `cancelled`, say) is theirs to tell.
             token: The bearer token (or `X-API-Key`) that it accepts.
             scopes: The scopes of that token.
             tokens: Further tokens and their scopes.
@@ -76,6 +82,7 @@ class TaskServiceEmulator:
         Raises:
             TypeError: There is no such setting.
             ValueError: A setting has no such value.
+            ConfigurationError: An argument is of the wrong kind.
         """
         if speed <= 0:
             raise ValueError(f"speed must be above 0, got {speed}")
@@ -83,17 +90,20 @@ class TaskServiceEmulator:
         self._address = (host, port)
         self._runner: web.AppRunner | None = None
         self._backend = Backend(
-            Scenario() if scenario is None else scenario,
+            Scenario() if scenario is None else checks.one("scenario", scenario, Scenario, "Scenario(plans)"),
             clock=clock or SystemClock(),
             speed=speed,
             seed=seed,
+            lifecycle=Lifecycle.default()
+            if lifecycle is None
+            else checks.one("lifecycle", lifecycle, Lifecycle, "a Lifecycle, such as Lifecycle.default().extend(…)"),
             settings=Settings(**settings),
             limiter=RateLimiter(per_minute, burst),
             tokens={
                 **{other: frozenset(granted) for other, granted in (tokens or {}).items()},
                 token: frozenset(scopes),
             },
-            faults=faults or Faults.none(),
+            faults=Faults.none() if faults is None else _checked(faults),
             keep_requests=keep_requests,
         )
 
@@ -109,7 +119,7 @@ class TaskServiceEmulator:
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        self._backend.faults = faults
+        self._backend.faults = _checked(faults)
 
     @property
     def tokens(self) -> dict[str, frozenset[str]]:
@@ -159,8 +169,9 @@ class TaskServiceEmulator:
 
         Raises:
             ValueError: There is an execution of that id already.
+            ConfigurationError: It is no plan.
         """
-        return self._backend.world.plan(plan, now=self.time())
+        return self._backend.world.plan(checks.one("add", plan, Plan, HOW_PLAN), now=self.time())
 
     def move(self, execution_id: str, status: str) -> None:
         """Force an execution to any status now, legal or not; what was left of its plan is dropped.
@@ -228,3 +239,7 @@ class TaskServiceEmulator:
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
+
+
+def _checked(faults: Faults) -> Faults:
+    return checks.one("faults", faults, Faults, "Faults(…)")

@@ -10,6 +10,7 @@ from itertools import count
 
 import attrs
 
+from titan_state.core.lifecycle import Lifecycle
 from titan_state.emulator.plan import Plan
 from titan_state.emulator.run import Run
 from titan_state.emulator.scenario import Scenario, Task
@@ -28,7 +29,8 @@ class KnownTask:
 class World:
     """All tasks and executions."""
 
-    def __init__(self, scenario: Scenario, *, seed: int) -> None:
+    def __init__(self, scenario: Scenario, *, seed: int, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
         self._random = seeded(f"{seed}:ids")
         self._order = count()
         self._now = 0.0
@@ -74,7 +76,7 @@ class World:
         while self._planned and self._planned[0][0] <= now:
             at, _, execution_id, plan = heapq.heappop(self._planned)
             task_id = plan.task_id or next(iter(self.tasks))
-            run = Run(plan, execution_id=execution_id, task_id=task_id, created_at=at)
+            run = Run(plan, execution_id=execution_id, task_id=task_id, created_at=at, lifecycle=self._lifecycle)
             self._planned_ids.discard(execution_id)
             self._runs[execution_id] = run
             self._of_task[task_id].append(run)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from titan_state.errors import TemporaryError as TemporaryError
     from titan_state.errors import TitanStateError as TitanStateError
     from titan_state.errors import UnauthorizedError as UnauthorizedError
+    from titan_state.errors import UnknownActionError as UnknownActionError
     from titan_state.errors import WaitError as WaitError
     from titan_state.errors import WaitTimeoutError as WaitTimeoutError
     from titan_state.monitor.handlers import Handlers as Handlers
@@ -89,6 +90,7 @@ _HOMES = {
         "TemporaryError",
         "TitanStateError",
         "UnauthorizedError",
+        "UnknownActionError",
         "WaitError",
         "WaitTimeoutError",
     ),

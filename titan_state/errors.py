@@ -4,6 +4,7 @@
 TitanStateError
 ├── ConfigurationError            an argument, URL or token that cannot work (also a ValueError)
 ├── DefinitionError               a lifecycle that contradicts itself (also a ValueError)
+│   └── UnknownActionError        a control action that there is not
 ├── IllegalActionError            the current status does not allow the action; nothing was sent
 ├── ActionRejectedError           the service refused a control action
 ├── ActionOutcomeUnknownError     an action may or may not have been carried out
@@ -83,7 +84,11 @@ class ConfigurationError(TitanStateError, ValueError):
 
 
 class DefinitionError(TitanStateError, ValueError):
-    """A lifecycle that contradicts itself; the message names the fault."""
+    """A lifecycle that contradicts itself, or a name that the model does not have; the message names the fault."""
+
+
+class UnknownActionError(DefinitionError):
+    """There is no control action of that name; the message lists those there are, and the nearest one."""
 
 
 class IllegalActionError(TitanStateError):

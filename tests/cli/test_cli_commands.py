@@ -51,6 +51,17 @@ def test_check_as_json(serve, titan):
     assert shown["as_of"]
 
 
+def test_check_of_an_action_that_there_is_not_names_the_nearest(serve, titan):
+    """A typing error is one line with what was meant, is wrong usage, and costs no request."""
+    service = serve(Scenario((stays_in("running"),)))
+    result = titan("check", "running", "puase", service=service)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "titan-state: error: there is no action 'puase': 'pause' or 'resume' or 'stop' (did you mean 'pause'?)\n"
+    )
+    assert not service.requests
+
+
 def test_check_of_what_is_not_there_exits_with_6(serve, titan):
     """An unknown id is not found, rather than not allowed."""
     assert titan("check", "nothing", "pause", service=serve()).exit_code == 6

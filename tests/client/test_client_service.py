@@ -19,6 +19,7 @@ from titan_state.errors import (
     NotSupportedError,
     PayloadError,
     UnauthorizedError,
+    UnknownActionError,
 )
 
 GOOD = {"id": "e1", "status": "running"}
@@ -62,7 +63,7 @@ async def test_an_execution_is_controlled(live):
     assert (await client.stop("run-1")).value.status == "cancelled"
     with pytest.raises(ConflictError):
         await client.pause("run-1")
-    with pytest.raises(ValueError, match="explode"):
+    with pytest.raises(UnknownActionError, match="explode"):
         await client.act("run-1", "explode")
     assert [entry.status for entry in service.history("run-1")][-4:] == ["paused", "running", "paused", "cancelled"]
 

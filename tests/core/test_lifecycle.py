@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from transitions import MachineError
 
 from titan_state.core.lifecycle import DEFAULT_MOVES, Action, Lifecycle, Move, Order, Status, Verdict
-from titan_state.errors import DefinitionError
+from titan_state.errors import DefinitionError, UnknownActionError
 
 DEFAULT = Lifecycle.default()
 PAIRS = [(source, dest) for source in Status for dest in Status]
@@ -486,10 +486,32 @@ def test_action_without_moves_is_legal_nowhere():
     assert lifecycle.verdict("running", Action.PAUSE).reason.endswith("no status of this model allows it")
 
 
-def test_verdict_on_no_action_is_a_value_error():
-    """An action that does not exist is a mistake of the program, not a verdict."""
-    with pytest.raises(ValueError, match="abort"):
-        DEFAULT.verdict("running", "abort")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("abort", "there is no action 'abort': 'pause' or 'resume' or 'stop'"),
+        ("puase", "there is no action 'puase': 'pause' or 'resume' or 'stop' (did you mean 'pause'?)"),
+        ("Stop", "there is no action 'Stop': 'pause' or 'resume' or 'stop' (did you mean 'stop'?)"),
+        ("", "there is no action '': 'pause' or 'resume' or 'stop'"),
+        (None, "there is no action None: 'pause' or 'resume' or 'stop'"),
+    ],
+)
+def test_verdict_on_no_action_is_an_error_that_names_the_nearest(name, told):
+    """An action that does not exist is a mistake of the program, not a verdict, and a ValueError as well."""
+    for ask in (Action, lambda name: DEFAULT.verdict("running", name), DEFAULT.effects):
+        with pytest.raises(UnknownActionError) as raised:
+            ask(name)
+        assert str(raised.value) == told
+        assert isinstance(raised.value, ValueError)
+        assert raised.value.__context__ is None
+
+
+def test_no_name_of_an_action_floods_the_message():
+    """Whatever is taken for an action is shown cut and printable."""
+    with pytest.raises(UnknownActionError) as raised:
+        Action("\x1b[2Jstop" * 100_000)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 300
 
 
 def assert_diagram_agrees(lifecycle):

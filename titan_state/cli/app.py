@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -20,14 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they show local variables, the token among them
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-class ActionName(StrEnum):
-    """The control actions, as arguments; the model's own are not imported for a help text."""
-
-    PAUSE = "pause"
-    RESUME = "resume"
-    STOP = "stop"
 
 
 def _codes(*codes: Exit) -> str:
@@ -185,7 +176,7 @@ def list_executions(
 def check(
     execution_id: options.ExecutionId,
     action: Annotated[
-        ActionName, typer.Argument(metavar="ACTION", help="The action: pause, resume or stop.", show_default=False)
+        str, typer.Argument(metavar="ACTION", help="The action: pause, resume or stop.", show_default=False)
     ],
     as_json: options.Json = False,
     url: options.Url = None,
@@ -197,7 +188,7 @@ def check(
     from titan_state.cli.control import check as work
     from titan_state.cli.running import run
 
-    run(lambda: work(Connection.of(url, token), execution_id, action.value, as_json=as_json), debug=debug)
+    run(lambda: work(Connection.of(url, token), execution_id, action, as_json=as_json), debug=debug)
 
 
 _CONTROL_CODES = _codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.ILLEGAL, Exit.REJECTED, Exit.UNKNOWN)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 async def check(connection: Connection, execution_id: str, action: str, *, as_json: bool) -> int:
     """Say whether an action is legal now; nothing but a read is sent."""
+    wanted = Action(action)
     async with connection.monitor() as monitor:
-        verdict = await shown(monitor.verdict(execution_id, Action(action)), lambda: "reading the status")
+        verdict = await shown(monitor.verdict(execution_id, wanted), lambda: "reading the status")
     if as_json:
         emit_json(
             {

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from difflib import get_close_matches
 from enum import Enum, StrEnum
 from functools import cache
 from itertools import combinations
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 import attrs
 from transitions import Machine
 
 from titan_state.core import definition, ways
 from titan_state.core.definition import names_of, text
-from titan_state.errors import DefinitionError, shorten
+from titan_state.errors import DefinitionError, UnknownActionError, shorten
 
 
 class Status(StrEnum):
@@ -44,6 +45,12 @@ class Action(StrEnum):
     RESUME = "resume"
     STOP = "stop"
 
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        near = get_close_matches(str(value)[:20].lower(), cls, n=1)
+        meant = f" (did you mean {str(near[0])!r}?)" if near else ""
+        raise UnknownActionError(f"there is no action {shorten(repr(value))}: {_names(cls)}{meant}")
+
 
 class Order(Enum):
     """How two statuses stand to each other in the model, whatever the clocks say."""
@@ -53,13 +60,6 @@ class Order(Enum):
     BACKWARD = "backward"  # the first is the later one
     BOTH = "both"  # paths there and back: only the order of requests can tell
     NONE = "none"  # no path either way
-
-
-def _as_action(action: Action | str | None) -> Action | None:
-    try:
-        return None if action is None else Action(action)
-    except ValueError:
-        raise DefinitionError(f"there is no action {shorten(repr(action))}: {names_of(Action)}") from None
 
 
 def _as_name(name: str) -> str:
@@ -77,13 +77,13 @@ class Move:
         action: The control action that causes it, or its name; None for a move the platform makes by itself.
 
     Raises:
-        DefinitionError: A name is no text, or there is no such action.
+        DefinitionError: A name is no text, or there is no such action (`UnknownActionError`).
     """
 
     name: str = attrs.field(converter=_as_name)
     source: str = attrs.field(converter=_as_name)
     dest: str = attrs.field(converter=_as_name)
-    action: Action | None = attrs.field(default=None, converter=_as_action)
+    action: Action | None = attrs.field(default=None, converter=attrs.converters.optional(Action))
 
 
 def _move(move: object) -> Move:
@@ -293,7 +293,7 @@ class Lifecycle:
             action: An action, or its name.
 
         Raises:
-            ValueError: There is no such action.
+            UnknownActionError: There is no such action.
         """
         compiled = self._verdicts.get((str(status), Action(action)))
         if compiled is None:
@@ -318,7 +318,7 @@ class Lifecycle:
             The statuses, none if the action is not legal in `status`.
 
         Raises:
-            ValueError: There is no such action.
+            UnknownActionError: There is no such action.
         """
         return self._effects[Action(action)].get(status, frozenset())
 

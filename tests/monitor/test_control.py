@@ -278,7 +278,9 @@ async def test_check_is_true_or_false_with_a_reason(service, monitor, until):
     service.add(LONG)
     async with monitor:
         assert not monitor.check("long", "pause")
-        assert "not been observed" in monitor.check("long", "pause").reason
+        unread = "it was not read yet: use `await monitor.verdict(...)`, which reads it first"
+        assert monitor.check("long", "pause").reason == unread
+        assert await monitor.verdict("long", "stop")
         monitor.watch("long")
         await until(lambda: monitor.executions())
         verdict = monitor.check("long", Action.PAUSE)

@@ -142,12 +142,14 @@ class Knowledge:
             action: An action, or its name.
 
         Raises:
-            ValueError: There is no such action.
+            UnknownActionError: There is no such action.
         """
         Action(action)
         record = self._records.get(execution_id)
         if record is None or record.snapshot() is None:
-            return Verdict(allowed=False, reason="it has not been observed yet: watch it, or read it first")
+            return Verdict(
+                allowed=False, reason="it was not read yet: use `await monitor.verdict(...)`, which reads it first"
+            )
         seen = self._chronicle.date(record.seen_received) if record.seen_received > -inf else None
         if record.has_open(AnomalyKind.VANISHED):
             return Verdict(allowed=False, reason="it has vanished: the service answers 404", as_of=seen)

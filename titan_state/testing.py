@@ -1,7 +1,8 @@
 """For tests of this library and of its users: a clock moved by hand, and a pytest fixture of the embedded service.
 
 The module is loaded by pytest wherever titan_state is installed, so it imports little and changes nothing: no options,
-no hooks, no autouse fixtures. The emulator is imported when the fixture is asked for.
+no hooks, no autouse fixtures. The emulator is imported when the fixture is asked for. Without pytest there is the clock
+alone.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-
-import pytest
 
 if TYPE_CHECKING:
     from titan_state.emulator import TaskServiceEmulator
@@ -111,17 +110,47 @@ class ManualClock:
             await asyncio.sleep(0)
 
 
-@pytest.fixture
-def titan_service() -> Callable[..., TaskServiceEmulator]:
-    """Return a factory of embedded Task Services: the class `TaskServiceEmulator` itself.
+try:
+    import pytest
+except ModuleNotFoundError:  # the clock is of use in programs and other test runners too
+    pass
+else:
 
-    Example:
-        ```python
-        async def test_it(titan_service):
-            async with titan_service(Scenario.random(10, seed=1)) as service:
-                async with Monitor(service.url, service.token) as monitor: ...
-        ```
-    """
-    from titan_state.emulator import TaskServiceEmulator  # kept out of pytest runs that do not use it
+    @pytest.fixture
+    def titan_service() -> Callable[..., TaskServiceEmulator]:
+        """Return a factory of embedded Task Services: the class `TaskServiceEmulator` itself.
 
-    return TaskServiceEmulator
+        The tests are `async def`, so pytest-asyncio is needed, with `asyncio_mode = auto` in pytest's settings or
+        `@pytest.mark.asyncio` on each of them. The fixture is there once titan_state is installed; nothing has to be
+        imported for it.
+
+        Hand `clock=clock` to both the service and the monitor: then minutes of a story go by in a moment, and nothing
+        happens unless the clock is moved. Leaving a monitor waits for open callbacks by the same clock, which nobody
+        moves then: let them come to their end first, or give `drain_s=0`. The arguments are those of
+        `TaskServiceEmulator`: a deployment with further statuses hands `lifecycle=` to both as well.
+
+        Example:
+            ```python
+            import asyncio
+
+            from titan_state import Monitor
+            from titan_state.emulator import Plan, Scenario, Step
+            from titan_state.testing import ManualClock
+
+
+            async def test_a_failure_is_noticed(titan_service):
+                clock = ManualClock()
+                nightly = Plan(id="nightly", steps=[Step("running", 5), Step("failed", 60)])
+                async with (
+                    titan_service(Scenario([nightly]), clock=clock) as service,
+                    Monitor(service.url, service.token, clock=clock) as monitor,
+                ):
+                    waiting = asyncio.create_task(monitor.wait("nightly", timeout=600, check=False))
+                    while not waiting.done():
+                        await clock.advance(1)
+                    assert (await waiting).status == "failed"
+            ```
+        """
+        from titan_state.emulator import TaskServiceEmulator  # kept out of pytest runs that do not use it
+
+        return TaskServiceEmulator

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
+import textwrap
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+import titan_state.testing
+from titan_state import Action, Lifecycle, Monitor, Move
 from titan_state.clock import Clock
-from titan_state.emulator import Scenario
+from titan_state.emulator import Plan, Scenario, Step
 from titan_state.testing import ManualClock
 
 
@@ -95,6 +99,56 @@ async def test_the_fixture_makes_services(titan_service):
     """The fixture is the emulator's class, ready for `async with`."""
     async with titan_service(Scenario.demo(), clock=ManualClock()) as service:
         assert len(service.executions()) > 5
+
+
+async def test_a_model_of_ones_own_is_tested_end_to_end(titan_service):
+    """Service and monitor with the same extended model agree on what is legal in its statuses."""
+    clock = ManualClock()
+    model = Lifecycle.default().extend(
+        statuses=["assigned"],
+        moves=[Move("assign", "queued", "assigned"), Move("stop", "assigned", "cancelled", Action.STOP)],
+    )
+    async with (
+        titan_service(Scenario([Plan(id="e", steps=[Step("assigned", 1)])]), clock=clock, lifecycle=model) as service,
+        Monitor(service.url, service.token, clock=clock, lifecycle=model) as monitor,
+    ):
+        monitor.watch("e")
+        while monitor.check("e", "stop").reason != "stop leads from assigned to cancelled":
+            await clock.advance(1)
+        stopping = asyncio.create_task(monitor.stop("e"))
+        while not stopping.done():
+            await clock.advance(1)
+        assert (await stopping).status == "cancelled"
+        assert [entry.status for entry in service.history("e")] == ["queued", "assigned", "cancelled"]
+
+
+@pytest.mark.parametrize("needs", ["setting", "marker"])
+def test_the_example_of_the_fixture_runs_as_it_stands(needs, tmp_path):
+    """Pasted into a file in another project, with what the text says is needed, it is a test that passes."""
+    documented = titan_state.testing.titan_service.__doc__
+    (example,) = re.findall(r"```python\n(.*?)```", textwrap.dedent(documented.split("\n", 1)[1]), re.DOTALL)
+    example = textwrap.dedent(example)
+    if needs == "setting":
+        (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    else:
+        example = "import pytest\n" + example.replace("async def test", "@pytest.mark.asyncio\nasync def test")
+    (tmp_path / "test_example.py").write_text(example, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_clock_needs_no_pytest():
+    """Where pytest is not installed the clock can be imported and works; the fixture is not there."""
+    code = (
+        "import sys; sys.modules['pytest'] = None\n"
+        "import asyncio, titan_state.testing as testing\n"
+        "clock = testing.ManualClock(0.0)\n"
+        "asyncio.run(clock.advance(5))\n"
+        "print(clock.time(), hasattr(testing, 'titan_service'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("5.0 False", "")
 
 
 def test_the_plugin_does_not_load_the_emulator():

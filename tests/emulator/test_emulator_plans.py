@@ -48,7 +48,8 @@ def test_what_the_model_forbids_is_not_legal(plan):
 
 def test_legality_follows_the_model_given():
     """A deployment's own model decides, where one is given."""
-    model = Lifecycle.default().extend(statuses=["throttled"], moves=[Move("throttle", "running", "throttled")])
+    moves = [Move("throttle", "running", "throttled"), Move("go_on", "throttled", "running")]
+    model = Lifecycle.default().extend(statuses=["throttled"], moves=moves)
     assert Plan(steps=[Step("running"), Step("throttled")]).is_legal(model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from configparser import ConfigParser
 from pathlib import Path
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text(encoding="utf-8")
 CALLBACKS = (ROOT / "docs" / "callbacks.md").read_text(encoding="utf-8")
 
 
@@ -65,6 +67,27 @@ async def test_the_program_about_callbacks_runs_as_it_stands(start, tmp_path):
         "stock running -> failed - check first: execution details and platform logs",
     ]
     assert program.lines[-1] == "2 delivered, 1 given up"
+
+
+async def test_the_program_about_another_lifecycle_runs_as_it_stands(start, tmp_path):
+    """Pasted into a file it runs, and shows that actions are judged by the extended model on both sides."""
+    (text,) = blocks("python", LIFECYCLE)
+    file = tmp_path / "lifecycle.py"
+    file.write_text(text, encoding="utf-8")
+    program = await start(file)
+    assert await program.end() == (0, "")
+    assert program.lines == [
+        "pause - pause is not legal in assigned: only 'running' allows it",
+        "resume - resume is not legal in assigned: only 'paused' allows it",
+        "stop - stop leads from assigned to cancelled",
+        "prices assigned -> cancelled by action",
+    ]
+
+
+def test_arguments_of_extend_are_told():
+    """The table in docs/lifecycle.md has each argument of `Lifecycle.extend`, and no other."""
+    told = {row[0].strip("`") for row in rows(LIFECYCLE, "What `extend` takes")}
+    assert told == set(inspect.signature(Lifecycle.extend).parameters) - {"self"}
 
 
 @pytest.mark.parametrize("name", list(Options.__annotations__))

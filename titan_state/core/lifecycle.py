@@ -49,7 +49,7 @@ class Action(StrEnum):
     def _missing_(cls, value: object) -> NoReturn:
         near = get_close_matches(str(value)[:20].lower(), cls, n=1)
         meant = f" (did you mean {str(near[0])!r}?)" if near else ""
-        raise UnknownActionError(f"there is no action {shorten(repr(value))}: {_names(cls)}{meant}")
+        raise UnknownActionError(f"there is no action {shorten(repr(value))}: {names_of(cls)}{meant}")
 
 
 class Order(Enum):

@@ -81,9 +81,11 @@ def read_line(process, containing):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("arguments", [("watch", "--all"), ("watch", "a", "--forever"), ("emulate",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [("watch", "--all"), ("watch", "a"), ("watch", "a", "--forever"), ("emulate",)], ids=" ".join
+)
 def test_signals_end_it_cleanly(serve, start, arguments, number, code):
-    """Ctrl-C and SIGTERM leave at once, with the shell's codes and without a traceback."""
+    """Ctrl-C and SIGTERM leave at once, with the shell's codes and without a word of complaint."""
     service = serve(Scenario((plan("a", Step("running", 0)),)))
     process = start(*arguments, service=service)
     read_line(process, "export TITAN_TOKEN" if arguments[0] == "emulate" else "running")
@@ -91,6 +93,7 @@ def test_signals_end_it_cleanly(serve, start, arguments, number, code):
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
     assert "Traceback" not in stderr
+    assert "exception" not in stderr
     assert "error" not in stderr
     assert [request for request in service.requests if request.method == "POST"] == []
 

@@ -72,7 +72,7 @@ async def watch(
         finally:
             for end in ends:
                 end.cancel()
-            await asyncio.gather(*ends, return_exceptions=True)
+            await asyncio.gather(*ends, *([until] if until is not None else []), return_exceptions=True)
 
 
 async def _require_task(monitor: Monitor, task_id: str) -> None:

@@ -29,10 +29,13 @@ def translated(error: Exception, name: str, origin: str, credential: Credential)
         origin: Where it went, which is what to check first.
         credential: What must not be shown.
     """
-    kind, origin = type(error).__name__, shorten(origin)
+    origin = shorten(origin)
     if isinstance(error, aiohttp.ClientResponseError):  # its text quotes the service, its repr has our headers
+        kind = type(error).__name__
         return ConnectionFailedError(f"{origin} answers, but no HTTP ({kind}): {CHECK}", request=name)
-    detail = shorten(credential.redact(f"{kind} {error}".strip()))
+    # what aiohttp says of a connection that was not made names the address once more; its cause tells why
+    shown = error.__cause__ if isinstance(error, aiohttp.ClientConnectorError) and error.__cause__ else error
+    detail = shorten(credential.redact(f"{type(shown).__name__} {shown}".strip()))
     is_late, is_sent = isinstance(error, TimeoutError), not isinstance(error, _NEVER_SENT)
     failed = RequestTimeoutError if is_late else ConnectionFailedError
     if is_sent:

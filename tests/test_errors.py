@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import titan_state
 from titan_state import errors
 from titan_state.core.execution import Execution
 from titan_state.core.lifecycle import Verdict
@@ -23,6 +24,7 @@ TREE = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issub
 VALUES = {
     "execution_id": "e-1",
     "task_id": "t-1",
+    "candidates": ("e-1", "e-2"),
     "action": "pause",
     "verdict": Verdict(allowed=False, reason="it has finished"),
     "code": "CONFLICT",
@@ -74,6 +76,11 @@ def test_drawn_tree_is_the_real_one():
         assert all(hasattr(builtins, name) for name in others)
 
 
+def test_every_error_can_be_caught_by_its_public_name():
+    """What the library raises is exported by it."""
+    assert {kind.__name__ for kind in TREE} <= set(titan_state.__all__)
+
+
 def test_names_and_docstrings():
     """Every class ends in Error and says in a sentence what it means."""
     for kind in TREE:
@@ -105,7 +112,9 @@ def test_error_keeps_what_it_was_given(kind):
 @pytest.mark.parametrize("kind", TREE, ids=lambda kind: kind.__name__)
 def test_message_is_printable_whatever_the_service_says(kind):
     """Ids, codes, statuses and texts of any origin neither escape to the terminal nor flood it."""
-    error = build(kind, execution_id=HOSTILE, task_id=HOSTILE, code=HOSTILE, status=HOSTILE, body=HOSTILE)
+    error = build(
+        kind, execution_id=HOSTILE, task_id=HOSTILE, code=HOSTILE, status=HOSTILE, body=HOSTILE, detail=HOSTILE
+    )
     assert str(error).isprintable()
     assert len(str(error)) < 1000
 

@@ -32,20 +32,34 @@ if TYPE_CHECKING:
     from titan_state.core.tracker import Tracker as Tracker
     from titan_state.errors import ActionOutcomeUnknownError as ActionOutcomeUnknownError
     from titan_state.errors import ActionRejectedError as ActionRejectedError
+    from titan_state.errors import BadRequestError as BadRequestError
+    from titan_state.errors import BodyTooLargeError as BodyTooLargeError
     from titan_state.errors import ConfigurationError as ConfigurationError
+    from titan_state.errors import ConflictError as ConflictError
+    from titan_state.errors import ConnectionFailedError as ConnectionFailedError
     from titan_state.errors import DefinitionError as DefinitionError
     from titan_state.errors import ExecutionCancelledError as ExecutionCancelledError
     from titan_state.errors import ExecutionFailedError as ExecutionFailedError
     from titan_state.errors import ExecutionNotFoundError as ExecutionNotFoundError
+    from titan_state.errors import ExecutionUnreadableError as ExecutionUnreadableError
     from titan_state.errors import ForbiddenError as ForbiddenError
     from titan_state.errors import IllegalActionError as IllegalActionError
+    from titan_state.errors import InternalServiceError as InternalServiceError
     from titan_state.errors import MonitorClosedError as MonitorClosedError
+    from titan_state.errors import NotFoundError as NotFoundError
+    from titan_state.errors import NotSupportedError as NotSupportedError
     from titan_state.errors import PayloadError as PayloadError
     from titan_state.errors import PermanentError as PermanentError
+    from titan_state.errors import RedirectError as RedirectError
+    from titan_state.errors import RequestTimeoutError as RequestTimeoutError
+    from titan_state.errors import ResponseError as ResponseError
     from titan_state.errors import RunOutcomeUnknownError as RunOutcomeUnknownError
     from titan_state.errors import ServiceError as ServiceError
     from titan_state.errors import TemporaryError as TemporaryError
     from titan_state.errors import TitanStateError as TitanStateError
+    from titan_state.errors import TokenUnavailableError as TokenUnavailableError
+    from titan_state.errors import TooManyRequestsError as TooManyRequestsError
+    from titan_state.errors import TransportError as TransportError
     from titan_state.errors import UnauthorizedError as UnauthorizedError
     from titan_state.errors import UnknownActionError as UnknownActionError
     from titan_state.errors import WaitError as WaitError
@@ -75,20 +89,34 @@ _HOMES = {
     "errors": (
         "ActionOutcomeUnknownError",
         "ActionRejectedError",
+        "BadRequestError",
+        "BodyTooLargeError",
         "ConfigurationError",
+        "ConflictError",
+        "ConnectionFailedError",
         "DefinitionError",
         "ExecutionCancelledError",
         "ExecutionFailedError",
         "ExecutionNotFoundError",
+        "ExecutionUnreadableError",
         "ForbiddenError",
         "IllegalActionError",
+        "InternalServiceError",
         "MonitorClosedError",
+        "NotFoundError",
+        "NotSupportedError",
         "PayloadError",
         "PermanentError",
+        "RedirectError",
+        "RequestTimeoutError",
+        "ResponseError",
         "RunOutcomeUnknownError",
         "ServiceError",
         "TemporaryError",
         "TitanStateError",
+        "TokenUnavailableError",
+        "TooManyRequestsError",
+        "TransportError",
         "UnauthorizedError",
         "UnknownActionError",
         "WaitError",

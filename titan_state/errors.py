@@ -9,6 +9,7 @@ TitanStateError
 ├── ActionRejectedError           the service refused a control action
 ├── ActionOutcomeUnknownError     an action may or may not have been carried out
 ├── RunOutcomeUnknownError        a run may or may not have been started
+├── ExecutionUnreadableError      a run was started, and its execution could not be read
 ├── MonitorClosedError            the monitor is not running (also a RuntimeError)
 ├── TemporaryError                raised by a callback: try this delivery again later
 ├── PermanentError                raised by a callback: do not try this delivery again
@@ -153,13 +154,31 @@ class RunOutcomeUnknownError(TitanStateError):
 
     Attributes:
         task_id: The task that was to be run.
+        candidates: The executions that may be it.
     """
 
-    def __init__(self, task_id: str, detail: str) -> None:
+    def __init__(self, task_id: str, detail: str, candidates: tuple[str, ...] = ()) -> None:
         self.task_id = task_id
+        self.candidates = candidates
+        named = f" ({shorten(', '.join(candidates))})" if candidates else ""
         super().__init__(
-            f"running task {shorten(task_id)} was requested, but {detail}; "
+            f"running task {shorten(task_id)} was requested, but {shorten(detail)}{named}; "
             "list the task's executions before running it again"
+        )
+
+
+class ExecutionUnreadableError(TitanStateError):
+    """An execution was started, and could not be read. It goes on.
+
+    Attributes:
+        execution_id: The execution.
+    """
+
+    def __init__(self, execution_id: str, detail: str) -> None:
+        self.execution_id = execution_id
+        super().__init__(
+            f"execution {shorten(execution_id)} was started, but could not be read {shorten(detail, 500)}; "
+            "it goes on, and can be watched by its id"
         )
 
 

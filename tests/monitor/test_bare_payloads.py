@@ -43,6 +43,38 @@ async def test_an_execution_that_leaves_its_tasks_list_is_still_of_that_task(clo
     assert singles == ["x"]
 
 
+async def test_a_task_may_go_by_another_name(clock, until):
+    """A list that is watched by a slug shows executions that name the task's id: they are of it, also read alone."""
+    statuses = {"x": "running", "y": "running"}
+
+    async def listed(request):
+        shown = [{"id": name, "task_id": "7f3", "status": now} for name, now in statuses.items() if now == "running"]
+        return web.json_response({"success": True, "data": shown})
+
+    async def single(request):
+        name = request.match_info["id"]
+        data = {"id": name, "task_id": "7f3", "status": statuses[name]}
+        return web.json_response({"success": True, "data": data})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/tasks/prices/executions", listed)
+    app.router.add_get("/api/v1/executions/{id}", single)
+    told: list[tuple[str, str | None, str]] = []
+    async with TestServer(app) as server, Monitor(f"http://127.0.0.1:{server.port}", "token", clock=clock) as monitor:
+        monitor.on_transition(lambda event: told.append((event.execution_id, event.source, event.dest)), name="told")
+        monitor.watch_task("prices")
+        await until(lambda: len(monitor.executions()) == 2)
+        statuses["x"] = "completed"
+        await clock.advance(30)
+        monitor.watch_task("other")
+        monitor.unwatch(task_id="other")
+        await clock.advance(30)
+        assert {one.id for one in monitor.executions()} == {"x", "y"}
+        monitor.unwatch(task_id="prices")
+        assert monitor.executions() == ()
+    assert sorted(told, key=str) == [("x", "running", "completed"), ("x", None, "running"), ("y", None, "running")]
+
+
 async def test_a_404_of_what_is_not_watched_any_more_is_no_anomaly(service, monitor, clock):
     """Unwatching an id that was not found ends it: nothing is raised for it later, and nothing is asked."""
     raised: list[str] = []

@@ -15,13 +15,10 @@ from titan_state import (
     IllegalActionError,
     Lifecycle,
     Monitor,
-    RequestBudget,
-    RunOutcomeUnknownError,
-    TitanStateError,
 )
 from titan_state.core.events import ActionAccepted, ActionRefused, ActionSent, ActionUnknown, Transitioned
 from titan_state.core.lifecycle import Move
-from titan_state.emulator import Faults, Plan, Scenario, Step, Task, TaskServiceEmulator, When
+from titan_state.emulator import Faults, Plan, Scenario, Step, TaskServiceEmulator, When
 from titan_state.errors import ConnectionFailedError, NotFoundError, TokenUnavailableError
 
 LONG = Plan(id="long", steps=(Step("running", 0.0), Step("completed", 10_000.0)))
@@ -258,11 +255,31 @@ async def test_an_accepted_action_without_effect(service, monitor, clock, until)
 
 
 async def test_an_unknown_execution(service, monitor, clock):
-    """Controlling what does not exist is the service's own 404, and sends nothing."""
+    """Asking for or controlling what does not exist says so in one way, sends nothing, and is not asked for again."""
     async with monitor:
-        with pytest.raises(NotFoundError):
-            await spent(clock, monitor.pause("nobody"))
+        for what in (monitor.pause("nobody"), monitor.stop("nobody", force=True), monitor.verdict("nobody", "pause")):
+            with pytest.raises(ExecutionNotFoundError, match="check its id") as caught:
+                await spent(clock, what)
+            assert caught.value.execution_id == "nobody"
+            assert isinstance(caught.value.__cause__, NotFoundError)
         assert posts(service) == []
+        asked = len(service.requests)
+        await clock.advance(120)
+        assert len(service.requests) == asked
+        assert monitor.anomalies("nobody") == ()
+
+
+async def test_an_execution_that_is_unwatched_while_it_is_acted_on(service, monitor, clock, until):
+    """The action goes on to its end; the execution is watched no longer after that."""
+    service.add(LONG)
+    service.faults = Faults(lost_answer=When(every=1, only="/pause"))
+    async with monitor:
+        acting = asyncio.ensure_future(monitor.pause("long"))
+        await until(lambda: posts(service))
+        monitor.unwatch("long")
+        await clock.advance(1)
+        assert (await spent(clock, acting)).status == "paused"
+        assert monitor.executions() == ()
 
 
 async def test_a_service_that_cannot_be_reached(clock):
@@ -289,75 +306,3 @@ async def test_check_is_true_or_false_with_a_reason(service, monitor, until):
         assert verdict.as_of is not None
         with pytest.raises(ValueError, match="explode"):
             monitor.check("long", "explode")
-
-
-TASK = Task(id="task", template=Plan(steps=(Step("running", 1.0), Step("completed", 5.0))))
-
-
-@pytest.fixture
-async def with_task(clock):
-    async with TaskServiceEmulator(Scenario(tasks=[TASK]), clock=clock, per_minute=None) as service:
-        yield service, Monitor(service.url, service.token, clock=clock, budget=RequestBudget(per_minute=1200))
-
-
-async def test_run_starts_and_watches(with_task, clock):
-    """`run` returns the execution as first seen, and it is watched to its end."""
-    service, monitor = with_task
-    async with monitor:
-        execution = await spent(clock, monitor.run("task"))
-        assert execution.id in service.executions()
-        assert (await spent(clock, monitor.wait(execution.id))).status == "completed"
-
-
-async def test_run_of_a_task_whose_executions_begin_in_an_unknown_status(clock):
-    """A status outside the model does not keep `run` waiting; it is shown as it is, and allows no action."""
-    template = Plan(initial="assigned", steps=(Step("running", 20.0), Step("completed", 10.0)))
-    async with (
-        TaskServiceEmulator(Scenario(tasks=[Task(id="odd", template=template)]), clock=clock) as service,
-        Monitor(service.url, service.token, clock=clock) as monitor,
-    ):
-        execution = await spent(clock, monitor.run("odd"))
-        assert execution.status == "assigned"
-        assert [one.status for one in monitor.executions()] == ["assigned"]
-        assert "not in the model" in monitor.check(execution.id, "stop").reason
-        assert (await spent(clock, monitor.wait(execution.id))).status == "completed"
-
-
-async def test_an_ambiguous_run_is_found_by_reading(with_task, clock):
-    """The run was started and its answer lost: the one new execution is it, and none is started twice."""
-    service, monitor = with_task
-    service.faults = Faults(lost_answer=When(every=1, only="/run"))
-    async with monitor:
-        execution = await spent(clock, monitor.run("task"))
-        assert list(service.executions()) == [execution.id]
-
-
-async def test_a_run_that_cannot_be_resolved(with_task, clock):
-    """No answer and no new execution is an error; it was tried once."""
-    service, monitor = with_task
-    service.faults = Faults(reset=When(every=1, only="/run"))
-    async with monitor:
-        with pytest.raises(RunOutcomeUnknownError, match="no new execution"):
-            await spent(clock, monitor.run("task"))
-    assert len(posts(service)) == 1
-    assert service.executions() == {}
-
-
-async def test_running_an_unknown_task(with_task, clock):
-    """A task that does not exist is the service's 404, before anything is run."""
-    _, monitor = with_task
-    async with monitor:
-        with pytest.raises(NotFoundError):
-            await spent(clock, monitor.run("nothing"))
-
-
-async def test_a_new_execution_may_be_unreadable_for_a_moment(with_task, clock):
-    """A run whose execution answers 404 at first is found once it can be read; one that stays so is not found."""
-    service, monitor = with_task
-    service.faults = Faults(unreadable_new_s=4.0)
-    async with monitor:
-        assert (await spent(clock, monitor.run("task"))).status
-        service.faults = Faults(unreadable_new_s=1000.0)
-        with pytest.raises(ExecutionNotFoundError) as caught:
-            await spent(clock, monitor.run("task"))
-        assert isinstance(caught.value, TitanStateError)

@@ -12,10 +12,13 @@ from titan_state import (
     ExecutionCancelledError,
     ExecutionFailedError,
     ExecutionNotFoundError,
+    Monitor,
     MonitorClosedError,
+    RequestBudget,
+    Thresholds,
     WaitTimeoutError,
 )
-from titan_state.emulator import Plan, Step
+from titan_state.emulator import Faults, Plan, Step, When
 
 
 def plan(name: str, end: str = "completed", after_s: float = 5.0) -> Plan:
@@ -78,6 +81,48 @@ async def test_an_execution_that_does_not_exist(service, monitor, clock):
         with pytest.raises(ExecutionNotFoundError, match="does not know"):
             await finish(clock, asyncio.ensure_future(monitor.wait("nobody")))
         assert 10 <= clock.time() - began <= 20
+
+
+async def test_an_execution_that_is_unwatched_while_it_is_waited_for(service, monitor, clock):
+    """The wait holds a watch of its own, which ends with it."""
+    service.add(plan("a", after_s=60))
+    async with monitor:
+        waiting = asyncio.ensure_future(monitor.wait("a"))
+        others = asyncio.ensure_future(monitor.wait(["a", "a"]))
+        await clock.advance(5)
+        monitor.unwatch("a")
+        monitor.unwatch()
+        assert (await finish(clock, waiting)).status == "completed"
+        assert len(await finish(clock, others)) == 2
+        await clock.advance(5)
+        asked = len(service.requests)
+        await clock.advance(600)
+        assert len(service.requests) == asked
+        assert monitor.executions() == ()
+
+
+async def test_one_that_finished_long_ago_is_read_again(service, clock):
+    """Only its id is remembered: a service that fails for a while does not fail the wait, nor keep it when all ends."""
+    service.add(plan("a"))
+    budget, thresholds = RequestBudget(per_minute=1200), Thresholds(retention_s=10)
+    monitor = Monitor(service.url, service.token, clock=clock, budget=budget, thresholds=thresholds)
+    async with monitor:
+        await finish(clock, asyncio.ensure_future(monitor.wait("a")))
+        monitor.unwatch("a")
+        monitor.watch_all()
+        await clock.advance(60)
+        assert monitor.executions() == ()
+        service.faults = Faults(server_error=When(at={1, 2, 3}, only="/executions/a"))
+        assert (await finish(clock, asyncio.ensure_future(monitor.wait("a")))).status == "completed"
+        await clock.advance(1000)
+        service.faults = Faults(server_error=1.0)
+        with pytest.raises(WaitTimeoutError):
+            await finish(clock, asyncio.ensure_future(monitor.wait("a", timeout=30)))
+        waiting = asyncio.ensure_future(monitor.wait("a"))
+        await clock.advance(90)
+        assert not waiting.done()
+    with pytest.raises(MonitorClosedError):
+        await waiting
 
 
 async def test_many_unknown_ids_are_each_not_found(service, monitor, clock):

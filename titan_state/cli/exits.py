@@ -87,7 +87,10 @@ def of_error(error: BaseException) -> Exit:
         ((errors.WaitTimeoutError,), Exit.TIMEOUT),
         ((errors.IllegalActionError,), Exit.ILLEGAL),
         ((errors.ActionRejectedError,), Exit.REJECTED),
-        ((errors.ActionOutcomeUnknownError, errors.RunOutcomeUnknownError), Exit.UNKNOWN),
+        (
+            (errors.ActionOutcomeUnknownError, errors.RunOutcomeUnknownError, errors.ExecutionUnreadableError),
+            Exit.UNKNOWN,
+        ),
         ((BrokenPipeError,), Exit.PIPE),
     ):
         if isinstance(error, kinds):

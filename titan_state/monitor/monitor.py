@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.lifecycle import Action, Verdict
-from titan_state.core.retention import Baseline
 from titan_state.errors import ConfigurationError
 from titan_state.monitor.runtime import Runtime
 
@@ -55,7 +55,7 @@ class Monitor(Runtime):
         """
         missing = [name for name in ("TITAN_API_URL", "TITAN_TOKEN") if not os.environ.get(name)]
         if missing:
-            raise ConfigurationError(f"set the environment variable {' and '.join(missing)}")
+            raise ConfigurationError(f"set the environment variable{'s' * (len(missing) > 1)} {' and '.join(missing)}")
         return cls(os.environ["TITAN_API_URL"], os.environ["TITAN_TOKEN"], **options)
 
     # Watching.
@@ -66,49 +66,42 @@ class Monitor(Runtime):
         Args:
             execution_ids: The executions.
         """
-        now = self._now()
-        for execution_id in execution_ids:
-            _require_id(execution_id, "an execution")
-            if execution_id not in self._watches.ids:
-                self._watches.ids.add(execution_id)
-                self._tracker.expect(execution_id)
-                self._planner.watch(execution_id, now)
-        self._poller.wake()
+        self._check(execution_ids)
+        self._watching.begin(execution_ids)
 
     def watch_task(self, task_id: str) -> None:
         """Watch all executions of a task, those to come included. What has finished before is adopted silently."""
+        self._ensure_open()
         _require_id(task_id, "a task")
-        self._watch_list(task_id)
+        self._watching.begin_list(task_id)
 
     def watch_all(self) -> None:
         """Watch all executions, those to come included. What has finished before is adopted silently."""
-        self._watch_list(None)
+        self._ensure_open()
+        self._watching.begin_list(None)
 
     def unwatch(self, execution_id: str | None = None, *, task_id: str | None = None) -> None:
         """Watch something no longer; nothing remote is stopped. Without arguments: nothing at all.
+
+        What a wait, an action or a run is busy with stays watched until that is over.
 
         Args:
             execution_id: An execution that was watched by its id.
             task_id: A task that was watched.
         """
-        everything = execution_id is None and task_id is None
-        for name in tuple(self._watches.ids) if everything else [execution_id] if execution_id is not None else []:
-            self._watches.ids.discard(name)
-            self._planner.unwatch(name)
-        for key in tuple(self._watches.lists) if everything else [task_id] if task_id is not None else []:
-            self._watches.lists.pop(key, None)
-            self._planner.unwatch_list(key)
-        now = self._clock.time()
-        for name, task in tuple(self._tracker.tasks()):
-            if not self._watches.covers(name, task):
-                self._tracker.forget(name, at=now)
+        if execution_id is None and task_id is None:
+            self._watching.end_all()
+        else:
+            self._watching.end([] if execution_id is None else [execution_id], [] if task_id is None else [task_id])
 
-    def _watch_list(self, task_id: str | None) -> None:
-        now = self._now()
-        if task_id not in self._watches.lists:
-            self._watches.lists[task_id] = Baseline()
-            self._planner.watch_list(task_id, now)
-            self._poller.wake()
+    def _busy_with(self, *execution_ids: str) -> AbstractContextManager[None]:
+        self._check(execution_ids)
+        return self._watching.busy_with(*execution_ids)
+
+    def _check(self, execution_ids: Iterable[str]) -> None:
+        self._ensure_open()
+        for execution_id in execution_ids:
+            _require_id(execution_id, "an execution")
 
     # What is known.
 
@@ -120,14 +113,26 @@ class Monitor(Runtime):
         return tuple(self._tracker.snapshots())
 
     def check(self, execution_id: str, action: Action | str) -> Verdict:
-        """Return whether a control action is legal, of the status that was last observed (`Verdict.as_of`)."""
+        """Return whether a control action is legal, of the status that was last observed (`Verdict.as_of`).
+
+        Raises:
+            UnknownActionError: There is no such action.
+        """
         return self._tracker.check(execution_id, action)
 
     async def verdict(self, execution_id: str, action: Action | str) -> Verdict:
-        """Return whether a control action is legal; the status is read first if it was not read just now."""
+        """Return whether a control action is legal; the status is read first if it was not read just now.
+
+        The execution is watched from then on.
+
+        Raises:
+            ExecutionNotFoundError: The service does not know the execution.
+            UnknownActionError: There is no such action.
+            ServiceError: The status could not be read.
+        """
         action = Action(action)
-        self.watch(execution_id)
-        return await self._control.verdict(execution_id, action)
+        with self._busy_with(execution_id):
+            return await self._control.verdict(execution_id, action)
 
     def anomalies(self, execution_id: str = "") -> tuple[AnomalyKind, ...]:
         """Return the open anomalies of an execution; without an id those of the monitor itself (`blind`)."""
@@ -149,7 +154,7 @@ class Monitor(Runtime):
         Leaving the monitor ends it with `MonitorClosedError`. Events are kept for it until it is closed (`aclose`) or
         dropped; one that is neither, and is not read, slows down reading in the end.
         """
-        self._now()
+        self._ensure_open()
         return self._streams.open()
 
     # Waiting.
@@ -194,11 +199,11 @@ class Monitor(Runtime):
         """
         seconds = _seconds(timeout)
         if isinstance(execution_id, str):
-            self.watch(execution_id)
-            return await self._waiting.wait(execution_id, seconds, check=check)
+            with self._busy_with(execution_id):
+                return await self._waiting.wait(execution_id, seconds, check=check)
         ids = tuple(execution_id)
-        self.watch(*ids)
-        return await self._waiting.wait_all(ids, seconds, check=check)
+        with self._busy_with(*ids):
+            return await self._waiting.wait_all(ids, seconds, check=check)
 
     async def as_completed(
         self,
@@ -220,9 +225,9 @@ class Monitor(Runtime):
             WaitTimeoutError: Not all ended in time.
         """
         ids = tuple(dict.fromkeys(execution_ids))
-        self.watch(*ids)
-        async for execution in self._waiting.as_completed(ids, _seconds(timeout)):
-            yield execution
+        with self._busy_with(*ids):
+            async for execution in self._waiting.as_completed(ids, _seconds(timeout)):
+                yield execution
 
     # Control.
 
@@ -242,7 +247,8 @@ class Monitor(Runtime):
         """Send a control action, if the present status allows it; the execution is watched from then on.
 
         It returns once the service has accepted the action. Its effect is an event like any other, and if none shows
-        within `Thresholds.action_s`, that is an anomaly (`action_not_applied`).
+        within `Thresholds.action_s`, that is an anomaly (`action_not_applied`). What another process or another
+        monitor pauses or resumes is not explained by it: here, that is an `unexpected_flip`.
 
         Args:
             execution_id: The execution.
@@ -256,17 +262,21 @@ class Monitor(Runtime):
             IllegalActionError: The status does not allow it; nothing was sent.
             ActionRejectedError: The service refused it.
             ActionOutcomeUnknownError: No answer came, and reading did not show the effect. It is not sent again.
+            ExecutionNotFoundError: The service does not know the execution; nothing was sent.
+            UnknownActionError: There is no such action.
             ServiceError: The status could not be read, or the request certainly did not reach the service.
         """
         action = Action(action)
-        self.watch(execution_id)
-        execution = await self._control.act(execution_id, action, force=force)
-        self._planner.soon(execution_id, self._clock.time())
+        with self._busy_with(execution_id):
+            execution = await self._control.act(execution_id, action, force=force)
+            self._planner.soon(execution_id, self._clock.time())
         self._poller.wake()
         return execution
 
     async def run(self, task_id: str, *, secret_payload: object = None) -> Execution:
-        """Start an execution of a task, and watch it.
+        """Start an execution of a task, and watch it. Those of one task are started one after the other.
+
+        Once the service has accepted it, its id is in the log (INFO) and in every error, whatever happens then.
 
         Args:
             task_id: The task.
@@ -277,15 +287,16 @@ class Monitor(Runtime):
 
         Raises:
             RunOutcomeUnknownError: No answer told whether an execution was started, and reading did not either; it
-                is not started twice blindly.
-            ExecutionNotFoundError: It was started, but cannot be read.
+                is not started twice blindly. Its `candidates` are the executions that may be it.
+            ExecutionNotFoundError: It was started, but the service does not know it.
+            ExecutionUnreadableError: It was started, but could not be read within a minute.
             ServiceError: The request was refused, or certainly did not reach the service.
         """
-        self._now()
+        self._ensure_open()
         _require_id(task_id, "a task")
         execution_id = await self._control.run(task_id, secret_payload)
-        self.watch(execution_id)
-        return await self._waiting.first_sight(execution_id)
+        with self._busy_with(execution_id):
+            return await self._control.first_sight(execution_id)
 
 
 def _require_id(value: str, what: str) -> None:

@@ -21,13 +21,12 @@ from titan_state.core.reads import ListPage
 from titan_state.errors import (
     ForbiddenError,
     NotFoundError,
-    PayloadError,
     ServiceError,
     TitanStateError,
     TooManyRequestsError,
     UnauthorizedError,
-    shorten,
 )
+from titan_state.monitor.reader import of_task, retry_delay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,20 +34,16 @@ if TYPE_CHECKING:
     from titan_state.client.service import Page, TaskService
     from titan_state.clock import Clock
     from titan_state.core.events import Event
-    from titan_state.core.execution import Execution
     from titan_state.core.planner import Planner
     from titan_state.core.reads import Choice
     from titan_state.core.tracker import Tracker
+    from titan_state.monitor.reader import Reader
     from titan_state.monitor.watches import Watches
 
 logger = logging.getLogger("titan_state.monitor")
 
 IN_PARALLEL = 8
 """How many reads are under way at the same time."""
-
-FIRST_RETRY_S = 0.5
-LONGEST_RETRY_S = 30.0
-"""How soon a read that failed is sent again: doubled from the first to the longest, with jitter."""
 
 WORTH_A_WARNING = 3
 """After how many failures of the same read, one after the other, a warning is logged, once; single ones are normal."""
@@ -83,8 +78,8 @@ class Poller:
         watches: Watches,
         clock: Clock,
         *,
+        reader: Reader,
         commit: Callable[[list[Event]], None],
-        absent: Callable[[str], None],
         room: Callable[[], Awaitable[None]],
         rng: random.Random,
     ) -> None:
@@ -96,8 +91,8 @@ class Poller:
             planner: Chooses what to read.
             watches: What is watched.
             clock: The time.
+            reader: Reads single executions.
             commit: Takes the events.
-            absent: Told of every execution that answers 404, once the tracker knows.
             room: Returns when there is room for further events.
             rng: Jitter comes from it.
         """
@@ -107,7 +102,7 @@ class Poller:
         self._watches = watches
         self._clock = clock
         self._commit = commit
-        self._absent = absent
+        self._reader = reader
         self._room = room
         self._rng = rng
         self._wake = asyncio.Event()
@@ -204,12 +199,12 @@ class Poller:
         now = self._clock.time()
         known = self._failures.get(target)
         count = 1 if known is None else known.count + 1
-        delay_s = min(FIRST_RETRY_S * 2 ** min(count - 1, 16), LONGEST_RETRY_S)
-        delay_s *= 0.5 + self._rng.random() / 2
+        delay_s = retry_delay(count, self._rng)
         if error is not None:
             first = 1 if isinstance(error, NotFoundError) else WORTH_A_WARNING  # a list's 404 is no hiccup
             level = logging.WARNING if count == first else logging.DEBUG
-            logger.log(level, "a read failed, next attempt in %.1f s: %s", delay_s, error)
+            advice = " - check the task's id" if first == 1 and isinstance(target, ListPage) and target.task_id else ""
+            logger.log(level, "a read failed, next attempt in %.1f s: %s%s", delay_s, error, advice)
         self._failures[target] = Failure(count, now + delay_s)
         if not self._planner.failed(target, now, delay_s):
             del self._failures[target]  # it is not to be read again: nobody watches it any more
@@ -224,40 +219,9 @@ class Poller:
         return bool(self._failures)
 
     async def _read_one(self, execution_id: str, priority: Priority) -> None:
-        try:
-            reading = await self._service.get(execution_id, priority=priority)
-        except NotFoundError as error:
-            self.miss(execution_id, error)
-            self._planner.read(execution_id, self._clock.time())
-            return
-        if reading.value.id != execution_id:
-            raise PayloadError(
-                f"asked for execution {shorten(execution_id)}, the answer is about another", body=reading.value.id
-            )
-        self.take(reading.value, reading.sent_at, reading.received_at)
+        with contextlib.suppress(NotFoundError):  # that is an answer, too
+            await self._reader.read(execution_id, priority)
         self._planner.read(execution_id, self._clock.time())
-
-    def take(self, execution: Execution, sent_at: float, received_at: float) -> None:
-        """Hand an execution that was read to the tracker, if it is watched."""
-        execution = _of_task(execution, self._tracker.task_of(execution.id))  # a list may have told
-        if not self._watches.covers(execution.id, execution.task_id):
-            self._planner.unwatch(execution.id)
-            self._tracker.forget(execution.id, at=received_at)
-            return
-        baseline = self._watches.baseline(execution.id, execution.task_id)
-        events = self._tracker.observe(execution, sent_at=sent_at, received_at=received_at, baseline=baseline)
-        self._commit(events)
-
-    def miss(self, execution_id: str, error: NotFoundError) -> None:
-        """Hand to the tracker that an execution answered 404."""
-        now = self._clock.time()
-        sent_at = now if error.sent_at is None else error.sent_at
-        received_at = now if error.received_at is None else error.received_at
-        if self._watches.covers(execution_id, self._tracker.task_of(execution_id)):
-            self._commit(self._tracker.absent(execution_id, sent_at=sent_at, received_at=received_at))
-        else:
-            self._tracker.forget(execution_id, at=now)
-        self._absent(execution_id)
 
     async def _read_page(self, target: ListPage, priority: Priority) -> None:
         task_id, number = target
@@ -266,9 +230,11 @@ class Poller:
         page = reading.value
         self._watches.began(task_id, reading.served_at)
         self._tracker.contact(sent_at=reading.sent_at, received_at=reading.received_at)
-        items = {item.id: _of_task(item, task_id) for item in page.items}
+        items = {item.id: of_task(item, task_id) for item in page.items}
         known = any(self._tracker.knows(name) for name in items)
         events: list[Event] = []
+        for item in items.values():
+            self._watches.showed(task_id, item.task_id)
         watched = [item for item in items.values() if self._watches.covers(item.id, item.task_id, task_id)]
         for item in watched:
             events += self._tracker.observe(
@@ -302,11 +268,6 @@ class Poller:
         if page.is_last is not None:
             return page.is_last
         return is_short and target.page > 0  # a short first page may be all there is, or all that is sent at once
-
-
-def _of_task(item: Execution, task_id: str | None) -> Execution:
-    """Return an execution with the task that it is known to be of, where it does not say so itself."""
-    return item if task_id is None or item.task_id is not None else attrs.evolve(item, task_id=task_id)
 
 
 def _is_newest_first(page: Page) -> bool:

@@ -19,9 +19,11 @@ from titan_state.monitor.control import Control
 from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
 from titan_state.monitor.handlers import Filter, Handlers, Registry
 from titan_state.monitor.poller import Poller
+from titan_state.monitor.reader import Reader
 from titan_state.monitor.streams import Streams, Waits
 from titan_state.monitor.waiting import Waiting
 from titan_state.monitor.watches import Watches
+from titan_state.monitor.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -103,7 +105,7 @@ class Runtime(Registry):
         self._room = asyncio.Event()
         self._streams = Streams(self._room.set)
         self._waits = Waits(self.lifecycle.terminal)
-        self._poller = Poller(
+        self._reader = Reader(
             self.service,
             self._tracker,
             self._planner,
@@ -111,18 +113,22 @@ class Runtime(Registry):
             self._clock,
             commit=self._commit,
             absent=self._waits.absent,
+            rng=self._rng,
+        )
+        self._poller = Poller(
+            self.service,
+            self._tracker,
+            self._planner,
+            self._watches,
+            self._clock,
+            reader=self._reader,
+            commit=self._commit,
             room=self._until_room,
             rng=self._rng,
         )
-        self._control = Control(
-            self.service,
-            self._tracker,
-            self._clock,
-            commit=self._commit,
-            take=self._poller.take,
-            miss=self._poller.miss,
-        )
-        self._waiting = Waiting(self.service, self._tracker, self._waits, self._clock, take=self._poller.take)
+        self._watching = Watching(self._watches, self._planner, self._tracker, self._clock, wake=self._poller.wake)
+        self._control = Control(self.service, self._tracker, self._clock, reader=self._reader, commit=self._commit)
+        self._waiting = Waiting(self._reader, self._tracker, self._waits, self._clock)
         self._drain_s = drain_s
         self._runner: asyncio.Task[None] | None = None
         self._body: asyncio.Task[Any] | None = None
@@ -220,12 +226,11 @@ class Runtime(Registry):
             self._room.clear()
             await self._room.wait()
 
-    def _now(self) -> float:
+    def _ensure_open(self) -> None:
         if self._fatal is not None:
             raise self._fatal
         if self._runner is None or self._closed:
             raise MonitorClosedError("the monitor is not running: use it inside `async with`")
-        return self._clock.time()
 
 
 def _is_only(error: BaseException | None, fatal: Exception) -> bool:

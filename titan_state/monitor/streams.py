@@ -10,7 +10,7 @@ import contextlib
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
 
@@ -18,7 +18,12 @@ from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.events import AnomalyDetected, Event, Transitioned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
+
+T = TypeVar("T")
+
+NOBODY: Final = ""
+"""No execution has this id: who waits for it waits for the end of all waits."""
 
 
 @attrs.define(eq=False)
@@ -137,43 +142,50 @@ def _drop(loop: asyncio.AbstractEventLoop, streams: Streams, inbox: Inbox) -> No
 
 
 class Waits:
-    """Those who wait for one execution to be seen, or to end."""
+    """Those who wait for executions to end."""
 
     def __init__(self, terminal: frozenset[str]) -> None:
         self._terminal = terminal
-        self._futures: dict[str, list[tuple[bool, asyncio.Future[None]]]] = {}
+        self._futures: dict[str, list[asyncio.Future[None]]] = {}
         self._end: Exception | None = None
 
-    async def changed(self, execution_id: str, *, end: bool) -> None:
-        """Return when an event shows an execution, or its end, or when a read says that it does not exist.
-
-        Args:
-            execution_id: The execution.
-            end: Whether only its end is waited for.
-        """
+    async def changed(self, execution_id: str) -> None:
+        """Return when an event shows the end of an execution, or when a read says that it does not exist."""
         if self._end is not None:
             raise self._end
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (end, future)
-        self._futures.setdefault(execution_id, []).append(entry)
+        self._futures.setdefault(execution_id, []).append(future)
         try:
             await future
         finally:
-            entries = self._futures[execution_id]
-            entries.remove(entry)
-            if not entries:
+            futures = self._futures[execution_id]
+            futures.remove(future)
+            if not futures:
                 del self._futures[execution_id]
+
+    async def unless_ended(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`, but no longer than others may wait."""
+        ended = asyncio.ensure_future(self.changed(NOBODY))
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait((task, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await ended
+            return await task
+        finally:
+            for one in (task, ended):
+                one.cancel()
+            await asyncio.gather(task, ended, return_exceptions=True)
 
     def put(self, events: Iterable[Event]) -> None:
         """Wake those whom an event concerns."""
         for event in events:
-            for end, future in self._futures.get(event.execution_id, ()):
-                if not future.done() and self._concerns(event, end=end):
-                    future.set_result(None)
+            if event.execution_id in self._futures and self._ends(event):
+                self.absent(event.execution_id)
 
     def absent(self, execution_id: str) -> None:
         """Wake who waits for an execution that answers 404: many of those at once are one event, of the monitor."""
-        for _, future in self._futures.get(execution_id, ()):
+        for future in self._futures.get(execution_id, ()):
             if not future.done():
                 future.set_result(None)
 
@@ -182,14 +194,12 @@ class Waits:
         if self._end is not None:
             return
         self._end = error
-        for entries in self._futures.values():
-            for _, future in entries:
+        for futures in self._futures.values():
+            for future in futures:
                 if not future.done():
                     future.set_exception(error)
 
-    def _concerns(self, event: Event, *, end: bool) -> bool:
-        if not end and event.execution is not None:
-            return True
+    def _ends(self, event: Event) -> bool:
         if isinstance(event, Transitioned):
             return event.dest in self._terminal
         return isinstance(event, AnomalyDetected) and event.kind is AnomalyKind.VANISHED

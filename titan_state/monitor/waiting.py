@@ -10,39 +10,28 @@ from titan_state.core.budget import Priority
 from titan_state.errors import (
     ExecutionCancelledError,
     ExecutionFailedError,
-    ExecutionNotFoundError,
-    NotFoundError,
     WaitTimeoutError,
     shorten,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
-    from titan_state.client.service import TaskService
     from titan_state.clock import Clock
     from titan_state.core.execution import Execution
     from titan_state.core.tracker import Tracker
+    from titan_state.monitor.reader import Reader
     from titan_state.monitor.streams import Waits
 
 
 class Waiting:
     """Waits for executions that are watched already."""
 
-    def __init__(
-        self,
-        service: TaskService,
-        tracker: Tracker,
-        waits: Waits,
-        clock: Clock,
-        *,
-        take: Callable[[Execution, float, float], None],
-    ) -> None:
-        self._service = service
+    def __init__(self, reader: Reader, tracker: Tracker, waits: Waits, clock: Clock) -> None:
+        self._reader = reader
         self._tracker = tracker
         self._waits = waits
         self._clock = clock
-        self._take = take
 
     async def wait(self, execution_id: str, seconds: float | None, *, check: bool) -> Execution:
         """Return an execution once it has finished; see `Monitor.wait`."""
@@ -83,43 +72,19 @@ class Waiting:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def first_sight(self, execution_id: str) -> Execution:
-        """Return an execution once it was seen at all."""
-        while (execution := self._tracker.snapshot(execution_id)) is None:
-            if self._tracker.is_missing(execution_id):
-                raise self._not_found(execution_id)
-            await self._waits.changed(execution_id, end=False)
-        return execution
-
     async def _end(self, execution_id: str) -> Execution:
         while not self._tracker.is_finished(execution_id):
             if self._tracker.is_missing(execution_id) or self._tracker.has_vanished(execution_id):
-                raise self._not_found(execution_id)
-            await self._waits.changed(execution_id, end=True)
-        execution = self._tracker.snapshot(execution_id)
-        if execution is not None:
-            return execution
-        try:  # it finished long ago, and only its id is remembered
-            reading = await self._service.get(execution_id, priority=Priority.CONFIRMATION)
-        except NotFoundError:
-            raise self._not_found(execution_id) from None
-        self._take(reading.value, reading.sent_at, reading.received_at)
-        return reading.value
+                raise self._reader.not_found(execution_id)
+            await self._waits.changed(execution_id)
+        # where it finished long ago, only its id is remembered, and the rest is read again
+        return await self._waits.unless_ended(self._reader.insist(execution_id, Priority.CONFIRMATION))
 
     def _timeout(self, execution_id: str, seconds: float | None) -> WaitTimeoutError:
         execution = self._tracker.snapshot(execution_id)
         status = "was not seen" if execution is None else f"is {execution.status}"
         return WaitTimeoutError(
             execution_id, execution, f"execution {shorten(execution_id)} {status} after {seconds:g} s; it goes on"
-        )
-
-    def _not_found(self, execution_id: str) -> ExecutionNotFoundError:
-        execution = self._tracker.snapshot(execution_id)
-        story = "does not know" if execution is None else "no longer knows"
-        return ExecutionNotFoundError(
-            execution_id,
-            execution,
-            f"the service {story} execution {shorten(execution_id)}: check its id, the URL, and whether it was deleted",
         )
 
 

@@ -7,7 +7,14 @@ is running, and says why not otherwise.
 import asyncio
 import sys
 
-from titan_state import Action, ActionRejectedError, IllegalActionError, Monitor, ServiceError
+from titan_state import (
+    Action,
+    ActionRejectedError,
+    ExecutionNotFoundError,
+    IllegalActionError,
+    Monitor,
+    ServiceError,
+)
 
 
 async def main(execution_id: str) -> int:
@@ -23,7 +30,7 @@ async def main(execution_id: str) -> int:
         except ActionRejectedError as error:  # the service has its own mind
             print(f"refused by the service: {error.code}, the status is {error.status}")
             return 1
-        except ServiceError as error:  # no such execution, or no useful answer
+        except (ExecutionNotFoundError, ServiceError) as error:  # no such execution, or no useful answer
             print(f"it could not be asked: {error}")
             return 2
         print("the service accepted it")

@@ -185,6 +185,18 @@ TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_ste
     LIFECYCLE,
     Dates.TRUE,
 )
+@example(  # a resume that never has an effect seems to: the platform resumes; the pause before it is still to come
+    [
+        Step(2.0, "running"),
+        Step(0.1, "paused"),
+        Order(0.1, Action.PAUSE, 6.0, 0.0, "accepted"),
+        Order(0.1, Action.RESUME, None, 0.0, "accepted"),
+        Step(0.1, "running"),
+    ],
+    [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.1)],
+    EXTENDED,
+    Dates.TRUE,
+)
 @settings(deadline=None, max_examples=400)
 @given(lawful, looks, models, dates)
 def test_a_lawful_world_raises_no_false_alarm(

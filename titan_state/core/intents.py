@@ -84,11 +84,23 @@ def _strangeness(rare: Rare, path: tuple[Move, ...]) -> tuple[int, int]:
     return sum(move.action is not None for move in path) - ours, -ours
 
 
-def consume(rare: Rare, intent: Intent) -> None:
-    """Forget an intent whose move was seen, and what was sent before it."""
+def consume(rare: Rare, intent: Intent, *, certain: bool = True) -> None:
+    """Forget an intent whose move was seen, and what was sent before it.
+
+    Args:
+        rare: Where it is.
+        intent: The intent.
+        certain: Whether the move cannot have been the platform's. If it can, what was sent before may still come: it
+            need not be waited for, but explains its move.
+    """
     intent.shown = True
     position = rare.intents.index(intent)
-    del rare.intents[: position + 1]
+    if certain:
+        del rare.intents[: position + 1]
+        return
+    for earlier in rare.intents[:position]:
+        earlier.shown = True
+    del rare.intents[position]
 
 
 def asking_for(lifecycle: Lifecycle, rare: Rare, status: str) -> Intent | None:

@@ -189,7 +189,7 @@ class Judge:
         for move, intent in zip(path, explained(rare, path), strict=True):
             cause: Cause = "platform"
             if intent is not None:
-                consume(rare, intent)
+                consume(rare, intent, certain=not self._may_be_the_platforms(move))
                 cause = "action"
             elif move.action in FLIPS and feigned is None:
                 self._watchdogs.flipped(record, execution, move, received_at)
@@ -205,15 +205,20 @@ class Judge:
                 cause=cause,
                 after=after,
             )
-        used = before[: len(before) - len(rare.intents)]
+        used = [intent for intent in before if intent not in rare.intents]
         if feigned is not None:  # the flip before this one may never have happened: its actions are still to come
-            rare.intents, used = [*feigned, *before], []
+            rare.intents, used = sorted([*feigned, *before], key=lambda intent: intent.sent_at), []
             if any(move.action is not None for move in path):  # the platform alone does not lead back
                 for doubtful in rare.intents:
                     doubtful.shown = False
         flips = self._lifecycle.order(source, execution.status) is Order.BOTH
         rare.flip = Flip(source, used) if used and flips and sent_at < since + self._lag_s else None
         self._enter(record, execution, sent_at, received_at, status=record.status, left=source)
+
+    def _may_be_the_platforms(self, move: Move) -> bool:
+        """Return whether the platform has a move with the same ends."""
+        way = self._lifecycle.path(move.source, move.dest)
+        return way is not None and way[0].action is None
 
     def _enter(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from pace import posts, spent
 
 from titan_state import (
     Action,
@@ -22,20 +23,6 @@ from titan_state.emulator import Faults, Plan, Scenario, Step, TaskServiceEmulat
 from titan_state.errors import ConnectionFailedError, NotFoundError, TokenUnavailableError
 
 LONG = Plan(id="long", steps=(Step("running", 0.0), Step("completed", 10_000.0)))
-
-
-def posts(service) -> list[str]:
-    return [request.path for request in service.requests if request.method == "POST"]
-
-
-async def spent(clock, coroutine, *, seconds: float = 120.0):
-    """Run something to its end while the clock is moved."""
-    task = asyncio.ensure_future(coroutine)
-    for _ in range(int(seconds * 4)):
-        await clock.advance(0.25)
-        if task.done():
-            break
-    return await asyncio.wait_for(task, 10)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from pace import posts, spent
 
 from titan_state import (
     ExecutionNotFoundError,
@@ -21,21 +22,6 @@ from titan_state import (
     TitanStateError,
 )
 from titan_state.emulator import Faults, Plan, Scenario, Step, Task, TaskServiceEmulator, When
-
-
-def posts(service) -> list[str]:
-    return [request.path for request in service.requests if request.method == "POST"]
-
-
-async def spent(clock, coroutine, *, seconds: float = 120.0):
-    """Run something to its end while the clock is moved."""
-    task = asyncio.ensure_future(coroutine)
-    for _ in range(int(seconds * 4)):
-        await clock.advance(0.25)
-        if task.done():
-            break
-    return await asyncio.wait_for(task, 10)
-
 
 TASK = Task(id="task", template=Plan(steps=(Step("running", 1.0), Step("completed", 5.0))))
 
@@ -252,3 +238,15 @@ async def test_what_was_started_and_may_not_be_read_is_named(platform, clock):
     with pytest.raises((ExecutionUnreadableError, ForbiddenError)):
         await spent(clock, body())
     assert found == ["new"]
+
+
+async def test_what_was_started_while_the_monitor_was_left_is_named(platform, clock):
+    """A task that outlives the monitor learns which execution it has started."""
+    service, monitor = platform
+    service.status = 500
+    async with monitor:
+        running = asyncio.ensure_future(monitor.run("t"))
+        await clock.advance(5)
+    with pytest.raises(ExecutionUnreadableError, match="the monitor is not running") as caught:
+        await spent(clock, running)
+    assert caught.value.execution_id == "new"

@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from pace import spent
 
 from titan_state import (
     ConfigurationError,
@@ -25,19 +26,11 @@ def plan(name: str, end: str = "completed", after_s: float = 5.0) -> Plan:
     return Plan(id=name, steps=(Step("running", 1.0), Step(end, after_s)), error="page 3 is gone")
 
 
-async def finish(clock, task, *, seconds: float = 120.0):
-    for _ in range(int(seconds * 4)):
-        await clock.advance(0.25)
-        if task.done():
-            break
-    return await asyncio.wait_for(task, 10)
-
-
 async def test_wait_returns_the_finished_execution(service, monitor, clock):
     """`wait` watches, and returns the last snapshot; waiting again returns at once."""
     service.add(plan("a"))
     async with monitor:
-        execution = await finish(clock, asyncio.ensure_future(monitor.wait("a", timeout=60)))
+        execution = await spent(clock, monitor.wait("a", timeout=60))
         assert (execution.id, execution.status) == ("a", "completed")
         assert execution.finished_at is not None
         assert (await monitor.wait("a")).status == "completed"
@@ -49,7 +42,7 @@ async def test_an_end_that_is_no_success(service, monitor, clock, end, error):
     service.add(plan("a", end))
     async with monitor:
         with pytest.raises(error) as caught:
-            await finish(clock, asyncio.ensure_future(monitor.wait("a")))
+            await spent(clock, monitor.wait("a"))
         assert caught.value.execution.status == end
         assert (await monitor.wait("a", check=False)).status == end
 
@@ -58,7 +51,7 @@ async def test_completed_with_errors_is_a_success(service, monitor, clock):
     """`completed_with_errors` returns."""
     service.add(plan("a", "completed_with_errors"))
     async with monitor:
-        execution = await finish(clock, asyncio.ensure_future(monitor.wait("a")))
+        execution = await spent(clock, monitor.wait("a"))
         assert execution.status == "completed_with_errors"
 
 
@@ -68,7 +61,7 @@ async def test_the_time_is_up(service, monitor, clock):
     async with monitor:
         waiting = asyncio.ensure_future(monitor.wait("a", timeout=timedelta(seconds=10)))
         with pytest.raises(WaitTimeoutError, match="running after 10 s") as caught:
-            await finish(clock, waiting)
+            await spent(clock, waiting)
         assert isinstance(caught.value, TimeoutError)
         assert service.executions()["a"] == "running"
         assert all(request.method == "GET" for request in service.requests)
@@ -79,7 +72,7 @@ async def test_an_execution_that_does_not_exist(service, monitor, clock):
     async with monitor:
         began = clock.time()
         with pytest.raises(ExecutionNotFoundError, match="does not know"):
-            await finish(clock, asyncio.ensure_future(monitor.wait("nobody")))
+            await spent(clock, monitor.wait("nobody"))
         assert 10 <= clock.time() - began <= 20
 
 
@@ -92,8 +85,8 @@ async def test_an_execution_that_is_unwatched_while_it_is_waited_for(service, mo
         await clock.advance(5)
         monitor.unwatch("a")
         monitor.unwatch()
-        assert (await finish(clock, waiting)).status == "completed"
-        assert len(await finish(clock, others)) == 2
+        assert (await spent(clock, waiting)).status == "completed"
+        assert len(await spent(clock, others)) == 2
         await clock.advance(5)
         asked = len(service.requests)
         await clock.advance(600)
@@ -107,17 +100,17 @@ async def test_one_that_finished_long_ago_is_read_again(service, clock):
     budget, thresholds = RequestBudget(per_minute=1200), Thresholds(retention_s=10)
     monitor = Monitor(service.url, service.token, clock=clock, budget=budget, thresholds=thresholds)
     async with monitor:
-        await finish(clock, asyncio.ensure_future(monitor.wait("a")))
+        await spent(clock, monitor.wait("a"))
         monitor.unwatch("a")
         monitor.watch_all()
         await clock.advance(60)
         assert monitor.executions() == ()
         service.faults = Faults(server_error=When(at={1, 2, 3}, only="/executions/a"))
-        assert (await finish(clock, asyncio.ensure_future(monitor.wait("a")))).status == "completed"
+        assert (await spent(clock, monitor.wait("a"))).status == "completed"
         await clock.advance(1000)
         service.faults = Faults(server_error=1.0)
         with pytest.raises(WaitTimeoutError):
-            await finish(clock, asyncio.ensure_future(monitor.wait("a", timeout=30)))
+            await spent(clock, monitor.wait("a", timeout=30))
         waiting = asyncio.ensure_future(monitor.wait("a"))
         await clock.advance(90)
         assert not waiting.done()
@@ -132,7 +125,7 @@ async def test_many_unknown_ids_are_each_not_found(service, monitor, clock):
         waits = [asyncio.ensure_future(monitor.wait(name)) for name in ids]
         for waiting in waits:
             with pytest.raises(ExecutionNotFoundError):
-                await finish(clock, waiting)
+                await spent(clock, waiting)
 
 
 async def test_an_execution_that_is_deleted(service, monitor, clock):
@@ -143,7 +136,7 @@ async def test_an_execution_that_is_deleted(service, monitor, clock):
         await clock.advance(5)
         service.remove("a")
         with pytest.raises(ExecutionNotFoundError, match="no longer"):
-            await finish(clock, waiting)
+            await spent(clock, waiting)
 
 
 async def test_many_at_once(service, monitor, clock):
@@ -152,7 +145,7 @@ async def test_many_at_once(service, monitor, clock):
         service.add(plan(name, after_s=after_s))
     async with monitor:
         waiting = asyncio.ensure_future(monitor.wait(["a", "b", "c", "a"]))
-        assert [execution.id for execution in await finish(clock, waiting)] == ["a", "b", "c", "a"]
+        assert [execution.id for execution in await spent(clock, waiting)] == ["a", "b", "c", "a"]
 
 
 async def test_as_they_finish(service, monitor, clock):
@@ -164,7 +157,7 @@ async def test_as_they_finish(service, monitor, clock):
         async def collect():
             return [(execution.id, execution.status) async for execution in monitor.as_completed(["a", "b", "c"])]
 
-        found = await finish(clock, asyncio.ensure_future(collect()))
+        found = await spent(clock, collect())
     assert found == [("b", "failed"), ("c", "cancelled"), ("a", "completed")]
 
 
@@ -180,7 +173,7 @@ async def test_as_completed_in_time(service, monitor, clock):
 
         found: list[str] = []
         with pytest.raises(WaitTimeoutError):
-            await finish(clock, asyncio.ensure_future(collect(found)))
+            await spent(clock, collect(found))
     assert found == ["a"]
 
 
@@ -196,7 +189,7 @@ async def test_cancelling_a_wait_concerns_nobody_else(service, monitor, clock):
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        assert (await finish(clock, second)).status == "completed"
+        assert (await spent(clock, second)).status == "completed"
     assert len(seen) == 1
 
 
@@ -216,9 +209,9 @@ async def test_one_that_was_let_go_is_read_again(service, monitor, clock, until)
     """Waiting for an execution that finished long ago reads it once more."""
     service.add(plan("a"))
     async with monitor:
-        await finish(clock, asyncio.ensure_future(monitor.wait("a")))
+        await spent(clock, monitor.wait("a"))
         await until(lambda: not monitor.executions(), seconds=2000, step=10)
-        assert (await finish(clock, asyncio.ensure_future(monitor.wait("a")))).status == "completed"
+        assert (await spent(clock, monitor.wait("a"))).status == "completed"
 
 
 async def test_ids_that_are_none(monitor):

@@ -15,12 +15,11 @@ from titan_state.errors import (
     ActionOutcomeUnknownError,
     ActionRejectedError,
     ExecutionUnreadableError,
-    ForbiddenError,
     IllegalActionError,
+    MonitorClosedError,
     NotFoundError,
     ResponseError,
     ServiceError,
-    UnauthorizedError,
 )
 from titan_state.monitor.outcomes import LOOKS, is_ambiguous, look_pause, unless_throttled
 from titan_state.monitor.runs import Runs
@@ -135,13 +134,13 @@ class Control:
 
         Raises:
             ExecutionNotFoundError: The service does not know it, `Thresholds.not_found_s` after it was started.
-            ExecutionUnreadableError: It could not be read within `FIRST_SIGHT_S`, or not with these credentials.
+            ExecutionUnreadableError: It could not be read within `FIRST_SIGHT_S`, or not any more.
         """
         grace_s = self._tracker.thresholds.not_found_s
         try:
             return await self._reader.insist(execution_id, Priority.CONTROL, grace_s=grace_s, seconds=FIRST_SIGHT_S)
-        except (UnauthorizedError, ForbiddenError) as error:
-            raise ExecutionUnreadableError(execution_id, f"with these credentials: {error}") from error
+        except (MonitorClosedError, ServiceError) as error:
+            raise ExecutionUnreadableError(execution_id, f"({error})") from error
 
     def _accepted(self, execution_id: str, action: Action, sent_at: float) -> None:
         self._commit(self._tracker.action_accepted(execution_id, action, at=self._clock.time(), sent_at=sent_at))

@@ -289,13 +289,14 @@ class Monitor(Runtime):
             RunOutcomeUnknownError: No answer told whether an execution was started, and reading did not either; it
                 is not started twice blindly. Its `candidates` are the executions that may be it.
             ExecutionNotFoundError: It was started, but the service does not know it.
-            ExecutionUnreadableError: It was started, but could not be read within a minute.
+            ExecutionUnreadableError: It was started, but could not be read within a minute, or not with these
+                credentials, or the monitor was left.
             ServiceError: The request was refused, or certainly did not reach the service.
         """
         self._ensure_open()
         _require_id(task_id, "a task")
         execution_id = await self._control.run(task_id, secret_payload)
-        with self._busy_with(execution_id):
+        with self._watching.busy_with(execution_id):
             return await self._control.first_sight(execution_id)
 
 

@@ -61,6 +61,7 @@ class Reader:
         *,
         commit: Callable[[list[Event]], None],
         absent: Callable[[str], None],
+        ensure_open: Callable[[], None],
         rng: random.Random,
     ) -> None:
         """Make a reader.
@@ -73,6 +74,7 @@ class Reader:
             clock: The time.
             commit: Takes the events.
             absent: Told of every execution that answers 404, once the tracker knows.
+            ensure_open: Raises if nothing is to be read any more.
             rng: Jitter comes from it.
         """
         self._service = service
@@ -82,6 +84,7 @@ class Reader:
         self._clock = clock
         self._commit = commit
         self._absent = absent
+        self._ensure_open = ensure_open
         self._rng = rng
 
     async def read(self, execution_id: str, priority: Priority) -> Execution:
@@ -119,10 +122,12 @@ class Reader:
             ExecutionUnreadableError: It could not be read in time.
             UnauthorizedError: The service refused the credentials.
             ForbiddenError: A scope is missing.
+            MonitorClosedError: The monitor was left.
         """
         began, failures = self._clock.time(), 0
         while (execution := self._tracker.snapshot(execution_id)) is None:
             failure: ServiceError
+            self._ensure_open()
             try:
                 return await self.read(execution_id, priority)
             except (UnauthorizedError, ForbiddenError):
@@ -137,7 +142,7 @@ class Reader:
             delay_s = retry_delay(failures, self._rng)
             logger.info("a read failed, next attempt in %.1f s: %s", delay_s, failure)
             if seconds is not None and self._clock.time() + delay_s > began + seconds:
-                raise ExecutionUnreadableError(execution_id, f"within {seconds:g} s: {failure}") from failure
+                raise ExecutionUnreadableError(execution_id, f"within {seconds:g} s ({failure})") from failure
             await self._clock.sleep(delay_s)
         return execution
 

@@ -113,6 +113,7 @@ class Runtime(Registry):
             self._clock,
             commit=self._commit,
             absent=self._waits.absent,
+            ensure_open=self._ensure_open,
             rng=self._rng,
         )
         self._poller = Poller(

@@ -9,6 +9,7 @@ import pytest
 from pace import spent
 
 from titan_state import (
+    AnomalyKind,
     ConfigurationError,
     ExecutionCancelledError,
     ExecutionFailedError,
@@ -116,6 +117,21 @@ async def test_one_that_finished_long_ago_is_read_again(service, clock):
         assert not waiting.done()
     with pytest.raises(MonitorClosedError):
         await waiting
+
+
+async def test_one_that_finished_long_ago_and_runs_again(service, clock, until):
+    """What contradicts its end is confirmed first: the wait returns the end that is known, and the anomaly follows."""
+    service.add(plan("a"))
+    budget, thresholds = RequestBudget(per_minute=1200), Thresholds(retention_s=10)
+    kinds = []
+    async with Monitor(service.url, service.token, clock=clock, budget=budget, thresholds=thresholds) as monitor:
+        monitor.on_anomaly(lambda event: kinds.append(event.kind), name="kinds")
+        await spent(clock, monitor.wait("a"))
+        await clock.advance(15)
+        assert monitor.executions() == ()
+        service.move("a", "running")
+        assert (await spent(clock, monitor.wait("a"))).status == "completed"
+        await until(lambda: kinds == [AnomalyKind.LEFT_TERMINAL])
 
 
 async def test_many_unknown_ids_are_each_not_found(service, monitor, clock):

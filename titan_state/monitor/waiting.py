@@ -77,8 +77,9 @@ class Waiting:
             if self._tracker.is_missing(execution_id) or self._tracker.has_vanished(execution_id):
                 raise self._reader.not_found(execution_id)
             await self._waits.changed(execution_id)
-        # where it finished long ago, only its id is remembered, and the rest is read again
-        return await self._waits.unless_ended(self._reader.insist(execution_id, Priority.CONFIRMATION))
+        # where it finished long ago, only its id and status are remembered, and the rest is read again
+        execution = await self._waits.unless_ended(self._reader.insist(execution_id, Priority.CONFIRMATION))
+        return self._tracker.snapshot(execution_id) or execution  # that it runs again is yet to be confirmed
 
     def _timeout(self, execution_id: str, seconds: float | None) -> WaitTimeoutError:
         execution = self._tracker.snapshot(execution_id)

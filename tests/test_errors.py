@@ -132,6 +132,7 @@ def test_messages_say_what_happened_and_what_to_do():
     assert str(build(errors.PayloadError)) == "GET /executions/e-1: a message, got <html>"
     assert str(errors.PayloadError("a message")) == "a message"
     assert str(build(errors.ConflictError)) == "GET /executions/e-1: HTTP 409 CONFLICT: a message"
+    assert str(errors.InternalServiceError(502, "502", "no error envelope")) == "HTTP 502: no error envelope"
     assert str(errors.TemporaryError()) == "the callback asked for another attempt"
 
 

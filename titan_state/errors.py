@@ -307,7 +307,8 @@ class ResponseError(ServiceError):
         self.http_status = http_status
         self.code = shorten(code)
         self.message = shorten(message, 500)
-        super().__init__(f"HTTP {http_status} {self.code}: {self.message}", request=request)
+        named = "" if self.code == str(http_status) else f" {self.code}"
+        super().__init__(f"HTTP {http_status}{named}: {self.message}", request=request)
 
 
 class RedirectError(ResponseError):

@@ -67,7 +67,7 @@ async def test_status_and_code_become_a_type(client, hostile, status, code, kind
     assert type(error) is kind
     assert (error.http_status, error.code, error.message) == (status, code or str(status), "a reason")
     assert error.request == "GET /executions/e"
-    assert str(error) == f"GET /executions/e: HTTP {status} {code or status}: a reason"
+    assert str(error) == f"GET /executions/e: {f'HTTP {status} {code}'.strip()}: a reason"
     assert error.sent_at <= error.received_at
 
 

@@ -275,3 +275,24 @@ def test_a_live_execution_costs_at_most_five_hundred_bytes():
     first, second = map(float, found.stdout.split())
     assert 0 < first <= 500
     assert second <= 500
+
+
+def test_what_was_raised_of_an_execution_ends_also_after_it_was_let_go():
+    """A finished execution in an odd status, and one that flapped and vanished: the end of each is told once."""
+    scene = Scene(flap_count=1)
+    scene.see("completed", 0.0)
+    scene.see("weird", 10.0)
+    scene.see("running", 0.0, name="f")
+    for sent in (10.0, 15.0):
+        scene.see("paused", sent, name="f")
+    for sent in (20.0, 25.0):
+        scene.gone(sent, name="f")
+    scene.tick(10.0 + 3 * KEPT_S)
+    assert len(scene.tracker) == 0
+    assert scene.tracker.open_anomalies("e") == (AnomalyKind.UNKNOWN_STATUS,)
+    assert set(scene.tracker.open_anomalies("f")) == {AnomalyKind.FLAPPING, AnomalyKind.VANISHED}
+    back = 20.0 + 3 * KEPT_S
+    assert cleared(scene.see("completed", back)) == [AnomalyKind.UNKNOWN_STATUS]
+    assert cleared(scene.see("paused", back, name="f")) == [AnomalyKind.VANISHED]
+    assert cleared(scene.tick(back + 1.0)) == [AnomalyKind.FLAPPING]
+    assert scene.see("completed", back + 2.0) == scene.see("paused", back + 2.0, name="f") == []

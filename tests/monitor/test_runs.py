@@ -64,6 +64,16 @@ async def test_an_ambiguous_run_is_found_by_reading(with_task, clock):
         assert list(service.executions()) == [execution.id]
 
 
+async def test_a_list_that_fails_while_a_run_is_looked_for(with_task, clock):
+    """One look that fails is not the last one."""
+    service, monitor = with_task
+    lists = "GET /api/v1/tasks/task/executions"
+    service.faults = Faults(lost_answer=When(every=1, only="/run"), server_error=When(at={2, 3, 7}, only=lists))
+    async with monitor:
+        execution = await spent(clock, monitor.run("task"))
+        assert list(service.executions()) == [execution.id]
+
+
 async def test_a_run_that_cannot_be_resolved(with_task, clock):
     """No answer and no new execution is an error; it was tried once."""
     service, monitor = with_task

@@ -179,6 +179,26 @@ async def test_nothing_watched_is_nothing_asked(service, monitor, clock):
     assert list(service.requests) == []
 
 
+async def test_a_wrong_url_is_told_at_once(clock, caplog):
+    """The first read that fails is a warning that says what to check; the others that fail with it are not."""
+    async with Monitor("http://127.0.0.1:9", "token", clock=clock) as monitor:
+        monitor.watch("a", "b", "c")
+        await clock.advance(1)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "no connection to http://127.0.0.1:9" in warning
+    assert "check the URL (TITAN_API_URL)" in warning
+
+
+async def test_a_task_that_is_not_there_is_told_at_once(monitor, clock, caplog):
+    """A list that answers 404 is a warning that says what to check."""
+    async with monitor:
+        monitor.watch_task("nothing")
+        await clock.advance(1)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "HTTP 404" in warning
+    assert warning.endswith(" - check the task's id")
+
+
 async def test_a_silent_service_is_one_blind(service, monitor, clock, until):
     """A service that answers nothing useful raises `blind`, once, and clears it when it is back."""
     seen = []

@@ -46,7 +46,10 @@ IN_PARALLEL = 8
 """How many reads are under way at the same time."""
 
 WORTH_A_WARNING = 3
-"""After how many failures of the same read, one after the other, a warning is logged, once; single ones are normal."""
+"""After how many failures of the same read, one after the other, a warning is logged, once; single ones are normal.
+
+The first read of all is none of those: if it fails, the URL may be wrong.
+"""
 
 TICK_S = 0.5
 """How often the rules of time are applied."""
@@ -110,6 +113,7 @@ class Poller:
         self._failures: dict[ListPage | str, Failure] = {}
         self._sizes: dict[str | None, int] = {}
         self._previous: dict[str | None, frozenset[str]] = {}
+        self._has_begun = False
         self._fatal: ServiceError | None = None
 
     def wake(self) -> None:
@@ -193,6 +197,7 @@ class Poller:
             logger.exception("a read could not be taken in; it is tried again")
             self._failed(target, None)
         else:
+            self._has_begun = True
             self._failures.pop(target, None)
 
     def _failed(self, target: ListPage | str, error: TitanStateError | None) -> None:
@@ -201,9 +206,12 @@ class Poller:
         count = 1 if known is None else known.count + 1
         delay_s = retry_delay(count, self._rng)
         if error is not None:
-            first = 1 if isinstance(error, NotFoundError) else WORTH_A_WARNING  # a list's 404 is no hiccup
+            is_no_hiccup = isinstance(error, NotFoundError) or not self._has_begun  # a list's 404, or a wrong URL
+            first = 1 if is_no_hiccup else WORTH_A_WARNING
+            self._has_begun = True
             level = logging.WARNING if count == first else logging.DEBUG
-            advice = " - check the task's id" if first == 1 and isinstance(target, ListPage) and target.task_id else ""
+            is_list = isinstance(error, NotFoundError) and isinstance(target, ListPage) and target.task_id
+            advice = " - check the task's id" if is_list else ""
             logger.log(level, "a read failed, next attempt in %.1f s: %s%s", delay_s, error, advice)
         self._failures[target] = Failure(count, now + delay_s)
         if not self._planner.failed(target, now, delay_s):

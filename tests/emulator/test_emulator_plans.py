@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from itertools import pairwise
 
 import pytest
@@ -22,6 +23,17 @@ def test_timeline_adds_up_the_steps():
     assert [plan.status_at(at) for at in (1, 2, 6.9, 7, 100)] == [None, "queued", "running", "completed", "completed"]
     assert plan.final == "completed"
     assert plan.running_s() == 4
+
+
+def test_a_member_of_any_enumeration_is_its_text():
+    """A user's own enumeration of statuses, also one that is older than `StrEnum`, means its values."""
+
+    class Own(str, Enum):  # noqa: UP042 - what older code has: its `str()` is the member's name
+        ASSIGNED = "assigned"
+
+    plan = Plan(initial=Own.ASSIGNED, steps=[Step(Own.ASSIGNED), Step(Status.RUNNING, 1)])
+    assert plan.timeline() == ((0, "assigned"), (1, "running"))
+    assert {type(status) for _, status in plan.timeline()} == {str}
 
 
 def test_vanishing_is_the_end():
@@ -73,6 +85,7 @@ def test_negative_numbers_are_refused(wrong):
         (lambda: Step(0.0, "running"), "status takes a text, as in Step(status, after_s), not 0.0"),
         (lambda: Step("running", "1"), "after_s takes seconds, 0 or more, not '1'"),
         (lambda: Step("running", float("nan")), "after_s takes seconds, 0 or more, not nan"),
+        (lambda: Plan(initial=None), "initial takes the text of a status, not None"),
         (lambda: Plan(results_after_s="soon"), "results_after_s takes seconds, 0 or more, not 'soon'"),
         (lambda: Scenario(Plan()), "plans takes a list of Plan(steps=…), not Plan("),
         (lambda: Scenario([("e", "running")]), "plans takes Plan(steps=…), not ('e', 'running')"),
@@ -91,6 +104,7 @@ def test_negative_numbers_are_refused(wrong):
         (lambda: TaskServiceEmulator(faults={"reset": 0.5}), "faults takes Faults(…), not {'reset': 0.5}"),
         (lambda: TaskServiceEmulator(lifecycle=Lifecycle), "lifecycle takes a Lifecycle, such as"),
         (lambda: TaskServiceEmulator(unsupported="pause"), "unsupported takes a list of names of actions, not 'pause'"),
+        (lambda: TaskServiceEmulator().move("e", None), "move takes the text of a status, not None"),
         (lambda: TaskServiceEmulator().add((Step("running"),)), "add takes Plan(steps=…), not (Step("),
     ],
 )

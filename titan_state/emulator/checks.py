@@ -30,6 +30,11 @@ def one(name: str, value: object, kind: type[T], how: str) -> T:
     return value
 
 
+def text(name: str, value: object, how: str) -> str:
+    """Return a value that must be a text, also where it is a member of an enumeration, as plain text; see `one`."""
+    return str.__str__(one(name, value, str, how))
+
+
 def several(name: str, values: object, kind: type[T], how: str) -> tuple[T, ...]:
     """Return values that must all be of a kind; see `one`. A single one, outside of a list, is refused too."""
     if isinstance(values, str | bytes | kind) or not isinstance(values, Iterable):

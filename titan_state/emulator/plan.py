@@ -18,8 +18,11 @@ HOW_STEP = "Step(status, after_s)"
 
 
 def _status(status: str | None) -> str | None:
-    # a member of an enumeration becomes plain text
-    return None if status is None else str(checks.one("status", status, str, f"a text, as in {HOW_STEP}"))
+    return None if status is None else checks.text("status", status, f"a text, as in {HOW_STEP}")
+
+
+def _initial(status: str) -> str:
+    return checks.text("initial", status, "the text of a status")
 
 
 @attrs.frozen
@@ -53,7 +56,7 @@ class Plan:
         id: Its id; None for a UUID made from the emulator's seed.
         task_id: The task it is a run of; None for the first task of the scenario.
         created_after_s: When it is created: scenario seconds since the start of the scenario, or since `add`.
-        initial: The status in which it is created.
+        initial: The status in which it is created, also where the service's lifecycle begins in another.
         reports_progress: Whether its payload has `progress` (0 to 100) and `phase`.
         phases: The phases of the work, gone through evenly while it is running.
         error: The text of `error` once it ends in `failed` or `completed_with_errors`.
@@ -66,7 +69,7 @@ class Plan:
     id: str | None = None
     task_id: str | None = None
     created_after_s: float = attrs.field(default=0.0, validator=checks.seconds)
-    initial: str = attrs.field(default="queued", converter=str)
+    initial: str = attrs.field(default="queued", converter=_initial)
     reports_progress: bool = True
     phases: tuple[str, ...] = ("fetching", "extracting", "storing")
     error: str = "the target site refused the connection"

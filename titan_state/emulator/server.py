@@ -66,8 +66,9 @@ class TaskServiceEmulator:
             speed: Scenario seconds per second of the clock.
             seed: The seed of ids and faults.
             lifecycle: The model by which control actions are legal, and statuses terminal; default: the documented one.
-                Plans and `move` are not held to it: they may tell of anything, and what the platform does by itself
-                after an action (from `stopping` to `cancelled`, say) is theirs to tell.
+                Plans and `move` are not held to it: they may tell of anything. An action makes its own move and no
+                further one, and suspends the plan (a pause), lets it go on (a resume) or drops it (a stop): an
+                execution whose pause leads to `pausing`, say, stays there until `move` moves it.
             token: The bearer token (or `X-API-Key`) that it accepts.
             scopes: The scopes of that token.
             tokens: Further tokens and their scopes.
@@ -180,9 +181,11 @@ class TaskServiceEmulator:
 
         Raises:
             KeyError: There is no such execution, or it is yet to be created.
+            ConfigurationError: The status is no text.
         """
+        entered = checks.text("move", status, "the text of a status")
         now = self.time()
-        self._backend.world.run(execution_id).move(str(status), now=now)
+        self._backend.world.run(execution_id).move(entered, now=now)
 
     def remove(self, execution_id: str) -> None:
         """Make an execution vanish: it is not found from now on.

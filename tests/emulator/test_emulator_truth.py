@@ -138,6 +138,30 @@ async def test_actions_follow_an_extended_model(opened, clock):
     ]
 
 
+async def test_an_action_makes_its_own_move_and_no_further_one(opened, clock):
+    """An execution whose pause leads to a status on the way stays there, its plan suspended, until it is moved."""
+    plan = Plan(id="a", steps=(Step("assigned", 1), Step("running", 1), Step("completed", 10)))
+    service, client = await opened(Scenario([plan]), lifecycle=EXTENDED)
+    await clock.advance(3)
+    assert (await client.post("/executions/a/pause")).data["status"] == "pausing"
+    await clock.advance(100)
+    assert await client.status("a") == "pausing"
+    service.move("a", "paused")
+    assert (await client.post("/executions/a/resume")).data["status"] == "running"
+    assert [entry.cause for entry in service.history("a")[3:]] == ["action", "platform", "action"]
+
+
+async def test_what_has_not_run_yet_waits(opened, clock):
+    """In a status of the model's own before the first `running`, no phase of the work is told."""
+    plan = Plan(id="a", steps=(Step("assigned", 1), Step("running", 1)))
+    _, client = await opened(Scenario([plan]), lifecycle=EXTENDED)
+    await clock.advance(1)
+    shown = (await client.get("/executions/a")).data
+    assert (shown["status"], shown["phase"]) == ("assigned", "waiting")
+    await clock.advance(1)
+    assert (await client.get("/executions/a")).data["phase"] == "fetching"
+
+
 async def test_delayed_actions_follow_an_extended_model(opened, clock):
     """What an action leads to is decided when it takes effect, by the same model."""
     plan = Plan(id="a", steps=(Step("assigned", 1), Step("running", 5)))

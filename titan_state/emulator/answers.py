@@ -123,7 +123,8 @@ def execution_payload(backend: Backend, run: Run, at: float) -> dict[str, Any]:
     if run.plan.reports_progress:
         progress = _progress(run, last.status, at)
         payload["progress"] = progress
-        payload["phase"] = None if finished is not None else _phase(run, last.status, progress)
+        is_waiting = last.status == "queued" or started is None
+        payload["phase"] = None if finished is not None else _phase(run, progress, is_waiting=is_waiting)
     return payload
 
 
@@ -134,11 +135,11 @@ def _progress(run: Run, status: str | None, at: float) -> float:
     return round(min(99.0, 100.0 * run.running_s(at) / planned), 1) if planned > 0 else 0.0
 
 
-def _phase(run: Run, status: str | None, progress: float) -> str | None:
+def _phase(run: Run, progress: float, *, is_waiting: bool) -> str | None:
     phases = run.plan.phases
     if not phases:
         return None
-    return "waiting" if status == "queued" else phases[min(len(phases) - 1, int(progress * len(phases) / 100.0))]
+    return "waiting" if is_waiting else phases[min(len(phases) - 1, int(progress * len(phases) / 100.0))]
 
 
 def _whole(request: web.Request, name: str, default: int, *, least: int) -> int:

@@ -8,6 +8,7 @@ from account import FORCING, Account
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from reborn import Store
 from world import EXTENDED, LAG_S, LIFECYCLE, NAME, Dates, Look, Order, Reader, Step
 
 from titan_state import Action, AnomalyDetected, AnomalyKind, Execution, Lifecycle, Status, Thresholds, Tracker
@@ -41,6 +42,7 @@ lawful = st.lists(st.one_of(orders, platform), min_size=1, max_size=10).map(
     lambda items: [Step(2.0, "running"), *items]
 )
 anything = st.builds(Step, gaps, st.sampled_from([*Status, *ODD, "pausing", None]))
+deaths = st.one_of(st.just([]), st.lists(st.integers(0, 600).map(lambda tenths: tenths / 10), max_size=4).map(sorted))
 slow = st.builds(Step, st.sampled_from([40.0, 55.0]), st.sampled_from(list(Status)))
 quick_looks = st.lists(
     st.builds(Look, st.sampled_from([0.5, 1.0]), st.sampled_from([0.0, 0.4, 2.0]), shares), min_size=1
@@ -60,8 +62,10 @@ def settling(dated: Dates) -> float:
     return (20 if dated is Dates.BACKWARD else 8) * LAG_S
 
 
-def lawful_run(script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates) -> Reader:
-    reader = Reader(Tracker(lifecycle, THRESHOLDS), script, reads, law=True, dates=dated)
+def lawful_run(
+    script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates, restarts: list[float]
+) -> Reader:
+    reader = Reader(Tracker(lifecycle, THRESHOLDS), script, reads, law=True, dates=dated, restarts=restarts)
     reader.run(settle_s=settling(dated))
     return reader
 
@@ -74,11 +78,14 @@ class AnyAnswers(RuleBasedStateMachine):
         self.tracker = Tracker(
             thresholds=Thresholds(retention_s=retention_s, replica_lag_s=lag_s, stuck_running_s=30.0)
         )
+        self.tracker.remember_changes()
+        self.store = Store()
         self.account = Account(NAME)
         self.now = 0.0
         self.may_begin_anew = False
 
     def _take(self, events: list[Event], *, known: str | None, finished: bool) -> None:
+        self.store.save(self.tracker)
         own = [event for event in events if event.execution_id == NAME]
         self.account.take(own, new_life=self.may_begin_anew and known is None and not finished)
         assert set(self.tracker.open_anomalies(NAME)) == self.account.open
@@ -145,6 +152,15 @@ class AnyAnswers(RuleBasedStateMachine):
     def expect(self) -> None:
         self.tracker.expect(NAME)
 
+    @rule(wait=gaps)
+    def restart(self, wait: float) -> None:
+        self.store.save(self.tracker)
+        self.now += wait
+        was_finished = self.tracker.is_finished(NAME)
+        self.tracker, events = self.store.restart(self.tracker, self.now)
+        assert self.tracker.is_finished(NAME) == was_finished
+        self._take(events, known=None, finished=False)
+
 
 TestAnyAnswers = AnyAnswers.TestCase
 TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
@@ -162,6 +178,7 @@ TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_ste
     [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.3)],
     LIFECYCLE,
     Dates.TRUE,
+    [],
 )
 @example(  # a resume is accepted after the pause that follows it: that one still supersedes it when it is old itself
     [
@@ -173,6 +190,7 @@ TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_ste
     [Look(0.1, 0.0, 0.0)],
     LIFECYCLE,
     Dates.TRUE,
+    [],
 )
 @example(  # the refusal of the first resume arrives when the second one was accepted already
     [
@@ -184,6 +202,7 @@ TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_ste
     [Look(0.1, 0.0, 0.0)],
     LIFECYCLE,
     Dates.TRUE,
+    [],
 )
 @example(  # a resume that never has an effect seems to: the platform resumes; the pause before it is still to come
     [
@@ -196,26 +215,27 @@ TestAnyAnswers.settings = settings(deadline=None, max_examples=150, stateful_ste
     [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.1)],
     EXTENDED,
     Dates.TRUE,
+    [],
 )
 @settings(deadline=None, max_examples=400)
-@given(lawful, looks, models, dates)
+@given(lawful, looks, models, dates, deaths)
 def test_a_lawful_world_raises_no_false_alarm(
-    script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates
+    script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates, restarts: list[float]
 ):
-    """Legal moves, own actions late or refused, lagging replicas, answers in any order: only true anomalies."""
-    reader = lawful_run(script, reads, lifecycle, dated)
+    """Legal moves, own actions late or refused, lagging replicas, answers in any order, restarts: no false alarm."""
+    reader = lawful_run(script, reads, lifecycle, dated, restarts)
     allowed = {AnomalyKind.ACTION_NOT_APPLIED} if reader.truth.idle else set()
     assert set(anomalies(reader.events)) <= allowed
     Account(NAME, lifecycle).take(reader.events)
 
 
 @settings(deadline=None, max_examples=400)
-@given(lawful, looks, models, dates)
+@given(lawful, looks, models, dates, deaths)
 def test_a_lawful_world_is_known_in_the_end(
-    script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates
+    script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates, restarts: list[float]
 ):
     """Once the world stands still the tracker knows its status, and has told a true end exactly once."""
-    reader = lawful_run(script, reads, lifecycle, dated)
+    reader = lawful_run(script, reads, lifecycle, dated, restarts)
     last = reader.truth.statuses()[-1]
     assert reader.tracker.status(NAME) == last
     assert not reader.tracker.needs_confirmation
@@ -223,15 +243,19 @@ def test_a_lawful_world_is_known_in_the_end(
     assert ends == ([last] if LIFECYCLE.is_terminal(last) else [])
 
 
-@example([Step(0.1, None), Step(1.0, "completed")], [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.5)], LIFECYCLE, Dates.TRUE)
-@example([Step(0.1, "completed"), Step(0.1, "weird"), Step(7.0, None)], [Look(0.1, 6.0, 0.0)], LIFECYCLE, Dates.TRUE)
+@example(
+    [Step(0.1, None), Step(1.0, "completed")], [Look(0.1, 0.0, 0.0), Look(0.1, 0.0, 0.5)], LIFECYCLE, Dates.TRUE, []
+)
+@example(
+    [Step(0.1, "completed"), Step(0.1, "weird"), Step(7.0, None)], [Look(0.1, 6.0, 0.0)], LIFECYCLE, Dates.TRUE, []
+)
 @settings(deadline=None, max_examples=300)
-@given(st.lists(st.one_of(anything, orders), max_size=12), looks, models, dates)
+@given(st.lists(st.one_of(anything, orders), max_size=12), looks, models, dates, deaths)
 def test_a_lawless_world_is_known_in_the_end(
-    script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates
+    script: list[Step | Order], reads: list[Look], lifecycle: Lifecycle, dated: Dates, restarts: list[float]
 ):
     """Illegal changes, others' actions, unknown statuses, deletions: the account is in order and ends in the truth."""
-    reader = Reader(Tracker(lifecycle, THRESHOLDS), script, reads, law=False, dates=dated)
+    reader = Reader(Tracker(lifecycle, THRESHOLDS), script, reads, law=False, dates=dated, restarts=restarts)
     reader.run(settle_s=settling(dated))
     Account(NAME, lifecycle).take(reader.events)
     last = reader.truth.changes[-1][1]

@@ -16,6 +16,10 @@ from titan_state.core.retention import Baseline, Retention
 KEPT_S = 900.0
 
 
+def ignore(execution_id: str, ended: float | None) -> None:
+    """Be told of what changed, where nothing is to survive."""
+
+
 def let_go() -> Scene:
     """Return a scene in which `e` ran, completed, and was let go of."""
     scene = Scene()
@@ -181,7 +185,7 @@ def test_event_ids_are_never_used_twice():
 
 def test_memory_is_bounded_by_two_generations():
     """At least one generation is remembered, at most two; of older ones only the date of their end."""
-    retention = Retention({}, generation=3)
+    retention = Retention({}, ignore, generation=3)
     for number in range(7):
         retention.adopt(Execution(f"e{number}", "completed", finished_at=date(100 + number)), date(1000))
     assert [retention.remembers_end(f"e{number}") for number in range(7)] == [False] * 3 + [True] * 4
@@ -192,7 +196,7 @@ def test_memory_is_bounded_by_two_generations():
 
 def test_a_clock_that_runs_ahead_does_not_silence_what_is_still_to_come():
     """Ends dated in the future are taken for today."""
-    retention = Retention({}, generation=1)
+    retention = Retention({}, ignore, generation=1)
     for number in range(4):
         retention.adopt(Execution(f"e{number}", "completed", finished_at=date(1_000_000)), date(500))
     assert not retention.is_old_news(Execution("x", "completed", finished_at=date(501)), Baseline(complete=True))
@@ -214,7 +218,7 @@ def test_timers_do_not_keep_what_was_let_go():
 def test_expect_reaches_both_generations():
     """An adopted execution is told on request, whichever generation it is in."""
     records: dict[str, Record] = {}
-    retention = Retention(records, generation=1)
+    retention = Retention(records, ignore, generation=1)
     retention.adopt(Execution("old", "completed"), date(0))
     retention.adopt(Execution("young", "completed"), date(0))
     for name in ("old", "young", "nobody"):

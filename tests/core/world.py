@@ -7,12 +7,13 @@ again what awaits confirmation, as the monitor does. The service's dates (`updat
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from itertools import cycle, pairwise
 
 import attrs
+from reborn import Store
 
 from titan_state import Action, Execution, Lifecycle, Tracker
 from titan_state.core.events import Event
@@ -179,8 +180,23 @@ class Reader:
         *,
         law: bool,
         dates: Dates = Dates.TRUE,
+        restarts: Sequence[float] = (),
     ) -> None:
+        """Make a reader.
+
+        Args:
+            tracker: What is fed.
+            script: What is to happen.
+            looks: How the reads go, over and over.
+            law: Whether the platform skips what the model does not allow it to do.
+            dates: What the service says of when something changed.
+            restarts: When the tracker is lost, and another one goes on from what was saved. Answers to what was sent
+                before do not arrive.
+        """
         self.tracker = tracker
+        self._store = Store()
+        self._restarts = restarts
+        self._born = -1.0
         self.truth = live(tracker.lifecycle, script, law=law)
         self._dates = dates
         self.events: list[Event] = []
@@ -193,6 +209,10 @@ class Reader:
     def run(self, *, settle_s: float = 8 * LAG_S) -> None:
         """Live through the script, then read every second until lags and confirmations are over."""
         self._plan_actions()
+        if self._restarts:
+            self.tracker.remember_changes()
+        for time in self._restarts:
+            self._at(time, self._restart)
         end = max(self.truth.changes[-1][0], sum(item.gap for item in self._script))
         sent_at = 0.0
         while sent_at < end:
@@ -207,7 +227,13 @@ class Reader:
             assert now < end + 3 * settle_s, "what awaits confirmation is never done with"
             self.events += happen(now)
             self.events += self.tracker.tick(now)
+            self._store.save(self.tracker)
             self._plan_confirmation(now)
+
+    def _restart(self, now: float) -> list[Event]:
+        self.tracker, events = self._store.restart(self.tracker, now)
+        self._born, self._confirming = now, False
+        return events
 
     def _at(self, time: float, happen: Callable[[float], list[Event]]) -> None:
         self._count += 1
@@ -219,12 +245,14 @@ class Reader:
             now += item.gap
             if isinstance(item, Order):
                 self._at(now, lambda at, item=item: self.tracker.action_sent(NAME, item.action, at=at))
-                answer = getattr(self.tracker, f"action_{item.answer}")
-                which = {} if item.answer == "unknown" else {"sent_at": now}
-                self._at(
-                    now + item.answer_s,
-                    lambda at, item=item, answer=answer, which=which: answer(NAME, item.action, at=at, **which),
-                )
+                self._at(now + item.answer_s, lambda at, item=item, sent_at=now: self._answer(item, sent_at, at))
+
+    def _answer(self, order: Order, sent_at: float, now: float) -> list[Event]:
+        if sent_at < self._born:
+            return []
+        which = {} if order.answer == "unknown" else {"sent_at": sent_at}
+        events: list[Event] = getattr(self.tracker, f"action_{order.answer}")(NAME, order.action, at=now, **which)
+        return events
 
     def _plan_read(self, sent_at: float, look: Look, *, confirms: bool = False) -> None:
         received_at = sent_at + look.takes_s
@@ -232,6 +260,8 @@ class Reader:
         changed_at, status = self.truth.at(oldest + look.shows * (received_at - oldest))
 
         def answer(now: float) -> list[Event]:
+            if sent_at < self._born:
+                return []
             if confirms:
                 self._confirming = False
             if status is None:

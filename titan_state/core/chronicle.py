@@ -33,15 +33,23 @@ class Chronicle:
 
     Attributes:
         epoch: The date at which the tracker's clock was zero.
+        changed: The executions of which something changed that must survive a restart, each with its end in seconds
+            since 1970 if only a note of it remains; None where nothing has to survive.
     """
 
     def __init__(self, epoch: datetime) -> None:
         self.epoch = epoch
+        self.changed: dict[str, float | None] | None = None
         self._events: list[Event] = []
 
     def date(self, seconds: float) -> datetime:
         """Return the date of a time on the tracker's clock."""
         return self.epoch + timedelta(seconds=seconds)
+
+    def mark(self, execution_id: str, ended: float | None = None) -> None:
+        """Take down that something changed that must survive a restart."""
+        if self.changed is not None:
+            self.changed[execution_id] = ended
 
     def take(self) -> list[Event]:
         """Return what was written since the last call."""
@@ -67,7 +75,7 @@ class Chronicle:
         self._events.append(
             Transitioned(
                 execution_id=record.id,
-                seq=_next(record),
+                seq=self._next(record),
                 at=seen,
                 execution=execution,
                 source=source,
@@ -95,7 +103,7 @@ class Chronicle:
         self._events.append(
             AnomalyDetected(
                 execution_id=record.id,
-                seq=_next(record),
+                seq=self._next(record),
                 at=when,
                 execution=execution or record.snapshot(),
                 kind=kind,
@@ -117,7 +125,7 @@ class Chronicle:
         self._events.append(
             AnomalyCleared(
                 execution_id=record.id,
-                seq=_next(record),
+                seq=self._next(record),
                 at=self.date(at),
                 execution=execution or record.snapshot(),
                 kind=kind,
@@ -132,7 +140,7 @@ class Chronicle:
         """Write down that an action was sent, accepted, or that its outcome is unknown."""
         event: ActionEvent = kind(
             execution_id=record.id,
-            seq=_next(record),
+            seq=self._next(record),
             at=self.date(at),
             execution=record.snapshot(),
             action=action,
@@ -144,7 +152,7 @@ class Chronicle:
         self._events.append(
             ActionRefused(
                 execution_id=record.id,
-                seq=_next(record),
+                seq=self._next(record),
                 at=self.date(at),
                 execution=record.snapshot(),
                 action=action,
@@ -152,10 +160,10 @@ class Chronicle:
             )
         )
 
+    def _next(self, record: Record) -> int:
+        record.seq += 1
+        self.mark(record.id)
+        return record.seq
+
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _next(record: Record) -> int:
-    record.seq += 1
-    return record.seq

@@ -153,6 +153,30 @@ class Execution:
             shown["dropped"] = list(self.dropped)
         return shown
 
+    @classmethod
+    def from_dict(cls, shown: Mapping[str, Any]) -> Execution:
+        """Return the snapshot of which `to_dict` was written.
+
+        Raises:
+            PayloadError: It is none.
+        """
+        try:
+            fields: dict[str, Any] = {}
+            for name in ALIASES:
+                value = shown.get(name)
+                if value is not None:
+                    fields[name] = datetime.fromisoformat(value) if name.endswith("_at") else value
+            extra = shown.get("extra")
+            return cls(
+                id=shown["id"],
+                status=intern(shown["status"]),
+                extra=MappingProxyType(extra) if extra else NOTHING_EXTRA,
+                dropped=tuple(shown.get("dropped", ())),
+                **fields,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise PayloadError(f"no execution was written there ({error!r})", body=_show(shown)) from error
+
     def __reduce__(self) -> tuple[Any, ...]:
         values = {field.name: getattr(self, field.name) for field in attrs.fields(Execution)}
         return _rebuild, (values | {"extra": dict(self.extra)},)  # a read-only view of a dict does not pickle

@@ -107,7 +107,10 @@ class Judge:
         if rare.flip is not None and sent_at >= record.since + self._lag_s:
             rare.flip = None
         if rare.intents:
+            count = len(rare.intents)
             settle(self._lifecycle, rare, record, sent_at)
+            if len(rare.intents) < count:
+                self._chronicle.mark(record.id)
 
     def _end_odd(self, record: Record, execution: Execution, received_at: float) -> None:
         """Take down that an execution is no longer in a status outside the model."""

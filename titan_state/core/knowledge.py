@@ -44,7 +44,7 @@ class Knowledge:
         self._records: dict[str, Record] = {}
         self._chronicle = Chronicle(epoch)
         self._suspects = Suspects()
-        self._retention = Retention(self._records)
+        self._retention = Retention(self._records, self._chronicle.mark)
         self._absences = Absences(self._chronicle, self._suspects, thresholds)
         self._watchdogs = Watchdogs(lifecycle, thresholds, self._chronicle, self._retention)
 

@@ -51,12 +51,14 @@ class Intent:
         sent_at: When it was about to be sent.
         accepted_at: When the service accepted it; None while that is open or unknown.
         shown: Whether the execution has since entered a status to which the action leads.
+        doubted: Whether it was said that no answer came.
     """
 
     action: Action
     sent_at: float
     accepted_at: float | None = None
     shown: bool = False
+    doubted: bool = False
 
 
 @attrs.define(eq=False, weakref_slot=False)

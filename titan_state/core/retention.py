@@ -17,6 +17,7 @@ from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.record import UNSEEN, Record, Suspicion
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from titan_state.core.execution import Execution
@@ -65,17 +66,35 @@ class Note:
 
 
 class Retention:
-    """Remembers executions that are no longer kept in full, within bounded memory."""
+    """Remembers executions that are no longer kept in full, within bounded memory.
 
-    def __init__(self, records: dict[str, Record], generation: int = GENERATION) -> None:
+    Attributes:
+        floor: No execution that was forgotten altogether has had an event with a higher number.
+        horizon: What ended before this, in seconds since 1970, may have been forgotten altogether.
+    """
+
+    def __init__(
+        self, records: dict[str, Record], changed: Callable[[str, float | None], None], generation: int = GENERATION
+    ) -> None:
+        """Make a memory that is empty.
+
+        Args:
+            records: Where executions are kept in full.
+            changed: Told of each execution of which something changed that must survive a restart, and when it ended.
+            generation: How many executions one generation of notes holds.
+        """
+        self.floor = 0
+        self.horizon = -inf
         self._records = records
+        self._changed = changed
         self._size = generation
         self._young: dict[str, Note] = {}
         self._old: dict[str, Note] = {}
         self._shared: dict[Note, Note] = {}
         self._latest = -inf  # the latest end among the young, as seconds since 1970
         self._latest_old = -inf
-        self._horizon = -inf  # what ended before this was remembered once
+        self._highest = 0  # the highest event number among the young
+        self._highest_old = 0
 
     def keeps(self, record: Record) -> bool:
         """Return whether a record is still the one that is kept in full."""
@@ -102,7 +121,7 @@ class Retention:
         sweep is under way, and as after once it is complete. Without dates the sweep alone decides.
         """
         ended = execution.finished_at or execution.updated_at
-        if ended is not None and ended.timestamp() <= self._horizon:
+        if ended is not None and ended.timestamp() <= self.horizon:
             return True
         if baseline.since is None:
             return not baseline.complete
@@ -114,7 +133,7 @@ class Retention:
     def adopt(self, execution: Execution, today: datetime) -> None:
         """Remember a finished execution that had no events."""
         note = Note(str(execution.status), 0, unwatched=True, task_id=execution.task_id)
-        self._keep(execution.id, note, execution, today)
+        self._keep(execution.id, note, _end_of(execution, today))
 
     def let_go(self, record: Record, status: str, today: datetime, *, unwatched: bool = False) -> None:
         """Drop a record, and remember what must not be forgotten.
@@ -128,7 +147,12 @@ class Retention:
         self._records.pop(record.id, None)
         if record.seq or status != UNSEEN:
             opened = () if record.rare is None or unwatched else tuple(record.rare.open.items())
-            self._keep(record.id, Note(status, record.seq, unwatched, record.task_id, opened), record.final, today)
+            note = Note(status, record.seq, unwatched, record.task_id, opened)
+            self._keep(record.id, note, _end_of(record.final, today))
+
+    def restore(self, execution_id: str, note: Note, ended: float | None) -> None:
+        """Take back what was remembered of an execution when another tracker let go of it, the oldest first."""
+        self._put(execution_id, note, -inf if ended is None else ended)
 
     def revive(self, execution_id: str, at: float) -> Record | None:
         """Return a record made of what remains of an execution, and forget that; None if nothing does.
@@ -158,14 +182,26 @@ class Retention:
             note = notes.get(execution_id)
             if note is not None and note.unwatched:
                 notes[execution_id] = Note(UNSEEN, note.seq, task_id=note.task_id)
+                self._changed(execution_id, None)
 
-    def _keep(self, execution_id: str, note: Note, execution: Execution | None, today: datetime) -> None:
+    def _keep(self, execution_id: str, note: Note, ended: float) -> None:
+        self._put(execution_id, note, ended)
+        self._changed(execution_id, None if ended == -inf else ended)
+
+    def _put(self, execution_id: str, note: Note, ended: float) -> None:
         if len(self._young) >= self._size:
-            self._horizon = max(self._horizon, self._latest_old)
+            self.horizon = max(self.horizon, self._latest_old)
+            self.floor = max(self.floor, self._highest_old)
             self._old, self._young = self._young, {}
             self._latest_old, self._latest = self._latest, -inf
+            self._highest_old, self._highest = self._highest, 0
             self._shared = {}
         self._young[execution_id] = self._shared.setdefault(note, note)
-        ended = None if execution is None else execution.finished_at or execution.updated_at
-        if ended is not None:  # a service whose clock runs ahead must not silence what is still to come
-            self._latest = max(self._latest, min(ended, today).timestamp())
+        self._latest = max(self._latest, ended)
+        self._highest = max(self._highest, note.seq)
+
+
+def _end_of(execution: Execution | None, today: datetime) -> float:
+    """Return when an execution ended: a service whose clock runs ahead must not silence what is still to come."""
+    ended = None if execution is None else execution.finished_at or execution.updated_at
+    return -inf if ended is None else min(ended, today).timestamp()

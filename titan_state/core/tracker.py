@@ -19,6 +19,7 @@ from titan_state.core.judge import Judge
 from titan_state.core.knowledge import Knowledge
 from titan_state.core.lifecycle import Action, Lifecycle
 from titan_state.core.record import UNSEEN, Intent, Record
+from titan_state.core.state import ENDED, IN_FULL, KEPT, RARE, SINCE, STATUS, State, freeze, freeze_note, note_of, thaw
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from titan_state.core.execution import Execution
     from titan_state.core.retention import Baseline
+    from titan_state.core.state import Row
 
 
 class Tracker(Knowledge):
@@ -216,13 +218,73 @@ class Tracker(Knowledge):
     def action_unknown(self, execution_id: str, action: Action | str, *, at: float) -> list[Event]:
         """Take down that no answer came: the action may or may not take effect, and explains its move if it does."""
         record = self._known(execution_id, at)
+        intent = answered(record.rare, Action(action), None)
+        if intent is not None:
+            intent.doubted = True
         self._chronicle.acted(ActionUnknown, record, Action(action), at)
         return self._done(record, at)
+
+    def remember_changes(self) -> None:
+        """Begin to take down what changes, for `take_changes`."""
+        self._chronicle.changed = {}
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether something changed since `take_changes` that must survive a restart."""
+        return bool(self._chronicle.changed)
+
+    def take_changes(self) -> State:
+        """Return what changed since the last call, as it is now. Events that were returned before are in it."""
+        changed, self._chronicle.changed = self._chronicle.changed or {}, {}
+        zero = self._chronicle.epoch.timestamp()
+        rows = []
+        for execution_id, ended in changed.items():
+            record = self._watchdogs.monitor if execution_id == UNSEEN else self._records.get(execution_id)
+            note = None if record is not None else self._retention.find(execution_id)
+            if record is not None:
+                rows.append(freeze(record, zero))
+            elif note is not None:
+                rows.append(freeze_note(execution_id, note, ended))
+        return State(rows, floor=self._retention.floor, horizon=self._retention.horizon)
+
+    def restore(self, state: State, *, now: float) -> list[Event]:
+        """Take back what another tracker knew. Call `anchor` first, and this before anything else.
+
+        Args:
+            state: What `take_changes` returned, with the latest row of each execution.
+            now: The time, in seconds. Whatever is observed from now on is newer than what is taken back.
+
+        Returns:
+            The events: of each control action that was about to be sent, and had no answer yet, that it may have been.
+        """
+        zero, knows = self._chronicle.epoch.timestamp(), self.lifecycle.knows
+        gone = now - self.thresholds.retention_s
+        self._retention.floor, self._retention.horizon = state.floor, state.horizon
+        for row in state.records:
+            if row[KEPT] != IN_FULL or (row[SINCE] is not None and self._is_over(row, gone + zero)):
+                self._retention.restore(row[0], note_of(row), row[ENDED])
+                continue
+            record = thaw(row, zero, now, knows)
+            if record.id == UNSEEN:
+                self._watchdogs.restore_monitor(record, now)
+                continue
+            self._records[record.id] = record
+            self._watchdogs.arm(record, now)
+            if record.rare is not None:
+                for intent in record.rare.intents:
+                    if intent.accepted_at is None and not intent.doubted:
+                        intent.doubted = True
+                        self._chronicle.acted(ActionUnknown, record, intent.action, now)
+        return self._chronicle.take()
+
+    def _is_over(self, row: Row, date: float) -> bool:
+        """Return whether an execution had finished at a date, and is not kept in full any more."""
+        return row[SINCE] <= date and self.lifecycle.is_terminal(row[STATUS]) and row[RARE] is None
 
     def _known(self, execution_id: str, at: float) -> Record:
         record = self._records.get(execution_id) or self._retention.revive(execution_id, at)
         if record is None:
-            record = self._records[execution_id] = Record(execution_id)
+            record = self._records[execution_id] = Record(execution_id, seq=self._retention.floor)
         return record
 
     def _record_for(self, execution: Execution, baseline: Baseline | None, at: float) -> Record | None:

@@ -60,6 +60,12 @@ class Watchdogs:
         if self._looked_at is None or now > self._looked_at:
             self._looked_at = now
 
+    def restore_monitor(self, record: Record, now: float) -> None:
+        """Take back the record of the monitor itself: if it saw nothing, only a read that succeeds ends that."""
+        self.monitor = record
+        if record.has_open(AnomalyKind.BLIND):
+            self._blinded_at = now
+
     def saw_nothing_since(self, when: float) -> bool:
         """Return whether no read that was sent after `when` had a good answer."""
         return self._looked_sent <= when

@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     from titan_state.errors import ForbiddenError as ForbiddenError
     from titan_state.errors import IllegalActionError as IllegalActionError
     from titan_state.errors import InternalServiceError as InternalServiceError
+    from titan_state.errors import JournalDamagedError as JournalDamagedError
+    from titan_state.errors import JournalError as JournalError
+    from titan_state.errors import JournalInUseError as JournalInUseError
+    from titan_state.errors import JournalUnavailableError as JournalUnavailableError
+    from titan_state.errors import JournalVersionError as JournalVersionError
     from titan_state.errors import MonitorClosedError as MonitorClosedError
     from titan_state.errors import NotFoundError as NotFoundError
     from titan_state.errors import NotSupportedError as NotSupportedError
@@ -55,6 +60,7 @@ if TYPE_CHECKING:
     from titan_state.errors import ResponseError as ResponseError
     from titan_state.errors import RunOutcomeUnknownError as RunOutcomeUnknownError
     from titan_state.errors import ServiceError as ServiceError
+    from titan_state.errors import SubscriptionInUseError as SubscriptionInUseError
     from titan_state.errors import TemporaryError as TemporaryError
     from titan_state.errors import TitanStateError as TitanStateError
     from titan_state.errors import TokenUnavailableError as TokenUnavailableError
@@ -102,6 +108,11 @@ _HOMES = {
         "ForbiddenError",
         "IllegalActionError",
         "InternalServiceError",
+        "JournalDamagedError",
+        "JournalError",
+        "JournalInUseError",
+        "JournalUnavailableError",
+        "JournalVersionError",
         "MonitorClosedError",
         "NotFoundError",
         "NotSupportedError",
@@ -112,6 +123,7 @@ _HOMES = {
         "ResponseError",
         "RunOutcomeUnknownError",
         "ServiceError",
+        "SubscriptionInUseError",
         "TemporaryError",
         "TitanStateError",
         "TokenUnavailableError",

@@ -11,6 +11,12 @@ TitanStateError
 ├── RunOutcomeUnknownError        a run may or may not have been started
 ├── ExecutionUnreadableError      a run was started, and its execution could not be read
 ├── MonitorClosedError            the monitor is not running (also a RuntimeError)
+├── JournalError                  the journal cannot be used
+│   ├── JournalInUseError         another monitor writes it
+│   ├── JournalVersionError       a newer version has written it; it was not touched
+│   ├── JournalDamagedError       it is no journal, or not in order any more
+│   ├── JournalUnavailableError   it cannot be read or written at present (a full disk)
+│   └── SubscriptionInUseError    another program has the subscription open
 ├── TemporaryError                raised by a callback: try this delivery again later
 ├── PermanentError                raised by a callback: do not try this delivery again
 ├── WaitError
@@ -184,6 +190,43 @@ class ExecutionUnreadableError(TitanStateError):
 
 class MonitorClosedError(TitanStateError, RuntimeError):
     """The monitor is not running: use it inside `async with`."""
+
+
+class JournalError(TitanStateError):
+    """The journal cannot be used; the message says why, and what to do."""
+
+
+class JournalInUseError(JournalError):
+    """Another monitor writes the journal: there is one writer at a time."""
+
+
+class JournalVersionError(JournalError):
+    """A newer version of titan_state has written the journal. Nothing in it was touched."""
+
+
+class JournalDamagedError(JournalError):
+    """What is there is no journal, or is not in order any more; the message names it and says how to keep a copy."""
+
+
+class JournalUnavailableError(JournalError):
+    """The journal cannot be read or written at present, because a disk is full, say. Nothing of it was written."""
+
+
+class SubscriptionInUseError(JournalError):
+    """Another program has the subscription open.
+
+    Attributes:
+        subscription: Its name.
+        holder: The program.
+    """
+
+    def __init__(self, subscription: str, holder: str) -> None:
+        self.subscription = subscription
+        self.holder = holder
+        super().__init__(
+            f"the subscription {shorten(subscription)} is used by {shorten(holder)}: give one of the handlers "
+            "another name=, or end that program"
+        )
 
 
 class TemporaryError(TitanStateError):

@@ -211,16 +211,15 @@ _DECODERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 
-_KINDS: Final[Mapping[str, type[Event]]] = {
-    kind.type: kind
-    for kind in (
-        Transitioned,
-        AnomalyDetected,
-        AnomalyCleared,
-        ActionSent,
-        ActionAccepted,
-        ActionRefused,
-        ActionUnknown,
-    )
-}
-_NAMES: Final = {kind: tuple(field.name for field in attrs.fields(kind)) for kind in (Event, *_KINDS.values())}
+_ALL: Final[tuple[type[Event], ...]] = (
+    Event,
+    Transitioned,
+    AnomalyDetected,
+    AnomalyCleared,
+    ActionSent,
+    ActionAccepted,
+    ActionRefused,
+    ActionUnknown,
+)
+_KINDS: Final = {kind.type: kind for kind in _ALL[1:]}
+_NAMES: Final = {kind: tuple(field.name for field in attrs.fields(kind)) for kind in _ALL}

@@ -1,0 +1,274 @@
+"""The Journal protocol: events are appended with the state after them, and handed out to named subscriptions.
+
+A monitor leads a journal: it alone appends, and takes up the state where the monitor before it left off. Callbacks are
+subscriptions, of the monitor or of another program: each has had everything up to some position, and tells what became
+of every delivery after it. What a journal is made of is its own affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from math import inf
+from types import MappingProxyType
+from typing import Any, Final, Literal, Protocol
+
+import attrs
+
+from titan_state.core.events import Event
+from titan_state.core.retention import Baseline
+from titan_state.core.state import Row, State
+
+Since = Literal["now", "beginning"] | datetime
+"""Where a subscription begins that is new: at the end of the log, at its beginning, or at a time."""
+
+NOW: Final = "now"
+BEGINNING: Final = "beginning"
+
+
+@attrs.frozen(kw_only=True)
+class Commit:
+    """What is written down at once, or not at all.
+
+    Attributes:
+        events: What happened, in order.
+        records: The rows of the executions that it changed, as they are after it.
+        lists: The tasks that are watched since, None for all executions, each with its baseline; None for one that is
+            watched no longer.
+        floor: See `titan_state.core.state.State`.
+        horizon: See `titan_state.core.state.State`.
+    """
+
+    events: Sequence[Event] = ()
+    records: Sequence[Row] = ()
+    lists: Mapping[str | None, Baseline | None] = MappingProxyType({})
+    floor: int = 0
+    horizon: float = -inf
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """One event for one subscription.
+
+    Attributes:
+        position: The event's place in the log.
+        event: The event.
+        attempts: How often it was tried before, in vain.
+        due: When it is to be tried again; None for at once.
+        is_out_of_order: Whether it had been given up, and is tried again because somebody said so: later events of its
+            execution were delivered meanwhile.
+    """
+
+    position: int
+    event: Event
+    attempts: int = 0
+    due: datetime | None = None
+    is_out_of_order: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class SubscriptionState:
+    """How far a subscription has come.
+
+    Attributes:
+        name: Its name.
+        waiting: How many events of the log it has not looked at; it may not want all of them.
+        unfinished: How many deliveries were tried and are to be tried again.
+        dead: How many deliveries were given up.
+        created: When it began.
+        seen: When a program last had it open.
+        holder: The program that has it open now, None if there is none.
+    """
+
+    name: str
+    waiting: int
+    unfinished: int
+    dead: int
+    created: datetime
+    seen: datetime
+    holder: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        shown: dict[str, Any] = attrs.asdict(self)
+        return shown | {"created": self.created.isoformat(), "seen": self.seen.isoformat()}
+
+
+@attrs.frozen(kw_only=True)
+class Letter:
+    """A delivery that did not succeed so far.
+
+    Attributes:
+        subscription: The name of the subscription.
+        event: The event.
+        is_dead: Whether it was given up; else it is to be tried again.
+        attempts: How often it was tried.
+        error: What went wrong the last time.
+        at: When that was.
+        due: When it is to be tried again; None if it is dead, or at once.
+    """
+
+    subscription: str
+    event: Event
+    is_dead: bool
+    attempts: int
+    error: str
+    at: datetime
+    due: datetime | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        return {
+            "subscription": self.subscription,
+            "event": self.event.to_dict(),
+            "is_dead": self.is_dead,
+            "attempts": self.attempts,
+            "error": self.error,
+            "at": self.at.isoformat(),
+            "due": None if self.due is None else self.due.isoformat(),
+        }
+
+
+class Subscription(Protocol):
+    """What one handler has had of the log, and what is still to come.
+
+    Attributes:
+        name: Its name, the same after a restart.
+    """
+
+    name: str
+
+    async def fetch(self, limit: int) -> list[Delivery]:
+        """Return at most so many deliveries that were not handed out yet, in the order of the log.
+
+        What was handed out before a crash and not acknowledged comes first. An empty list means that there is nothing
+        at present.
+        """
+        ...
+
+    async def fetch_of(self, execution_id: str, *, after: int, limit: int) -> list[Delivery]:
+        """Return deliveries of one execution again, after a position: they were handed out, and are unfinished."""
+        ...
+
+    async def acknowledge(self, delivery: Delivery) -> None:
+        """Take down that a delivery succeeded; return when that is written."""
+        ...
+
+    async def retry(self, delivery: Delivery, *, due: datetime, error: str) -> None:
+        """Take down that a delivery failed and is to be tried again; it stays with whoever has it."""
+        ...
+
+    async def set_aside(self, delivery: Delivery, *, error: str) -> None:
+        """Take down that a delivery is given up."""
+        ...
+
+    async def close(self) -> None:
+        """Let another program have the subscription: what is unfinished is handed out to it."""
+        ...
+
+
+class Journal(Protocol):
+    """Where events are written down, and handed out.
+
+    Attributes:
+        name: What it is called in messages.
+        is_durable: Whether what is written down outlives the program.
+        head: The position of the last event, as far as is known; 0 before the first.
+    """
+
+    name: str
+    is_durable: bool
+
+    @property
+    def head(self) -> int:
+        """The position of the last event, as far as is known; 0 before the first."""
+        ...
+
+    async def open(self) -> None:
+        """Make it ready to be read.
+
+        Raises:
+            JournalError: It cannot be used; the message says what to do.
+        """
+        ...
+
+    async def lead(self, account: str) -> State:
+        """Become the one that appends, and return what the one before knew.
+
+        Args:
+            account: Whose executions these are.
+
+        Raises:
+            JournalInUseError: Another monitor leads it.
+            ConfigurationError: It belongs to another account.
+            JournalError: It cannot be used; the message says what to do.
+        """
+        ...
+
+    async def append(self, commit: Commit) -> None:
+        """Write down events and what is known after them: all of it, or nothing. It returns when that is durable.
+
+        Raises:
+            JournalUnavailableError: It cannot be written at present, and nothing of it was.
+            JournalError: It cannot be used any more.
+        """
+        ...
+
+    async def subscribe(self, name: str, wants: Callable[[Event], bool], *, since: Since, head: int) -> Subscription:
+        """Open a subscription.
+
+        Args:
+            name: Its name. One that is known goes on where it was left off.
+            wants: Which events it is for.
+            since: Where it begins if it is new.
+            head: The position that "now" means.
+
+        Raises:
+            SubscriptionInUseError: Another program has it open.
+        """
+        ...
+
+    async def poll(self) -> bool:
+        """Return whether others have changed something since the last call."""
+        ...
+
+    async def close(self) -> None:
+        """Write down what is left, and let go of everything."""
+        ...
+
+    # For people.
+
+    async def history(self, execution_id: str) -> list[Event]:
+        """Return the events of an execution that are in the log, in order."""
+        ...
+
+    async def subscriptions(self) -> list[SubscriptionState]:
+        """Return all subscriptions, by name."""
+        ...
+
+    async def unsubscribe(self, name: str) -> bool:
+        """Remove a subscription with everything that it has not had; return False if there is none.
+
+        Raises:
+            SubscriptionInUseError: A program has it open.
+        """
+        ...
+
+    async def letters(self, *, dead_only: bool = False) -> list[Letter]:
+        """Return the deliveries that did not succeed so far, the oldest first."""
+        ...
+
+    async def redeliver(self, event_ids: Iterable[str], *, subscription: str | None = None) -> list[Letter]:
+        """Have dead letters tried again, out of order, of all subscriptions or one; return those."""
+        ...
+
+    async def prune(self, before: datetime) -> int:
+        """Drop events from before a time that every subscription has had; return how many.
+
+        What is to be tried again, or was given up, stays.
+        """
+        ...
+
+    async def verify(self) -> list[str]:
+        """Look whether everything in it is in order; return what is not, in words."""
+        ...

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from deliveries import Desk
 
 from titan_state import Execution, Handlers, PermanentError, TemporaryError
 from titan_state.core.events import Transitioned
-from titan_state.core.lifecycle import DEFAULT_TERMINAL
-from titan_state.monitor.dispatcher import NAMED, SIDE_BY_SIDE, Dispatcher
+from titan_state.monitor.dispatcher import NAMED
+from titan_state.monitor.feed import SIDE_BY_SIDE
 from titan_state.testing import ManualClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,7 +48,7 @@ def handlers() -> Handlers:
 
 @pytest.fixture
 async def dispatcher(handlers: Handlers, clock: ManualClock):
-    made = Dispatcher(handlers, frozenset(DEFAULT_TERMINAL), clock)
+    made = Desk(handlers, clock)
     yield made
     closing = asyncio.create_task(made.close(0.0))
     await clock.advance(1.0)
@@ -64,7 +65,7 @@ async def test_in_order_for_one_execution_side_by_side_for_others(handlers, disp
         if event.id == "a:1":
             await gate.wait()
 
-    dispatcher.deliver([moved("a", 1), moved("a", 2), moved("b", 1)])
+    await dispatcher.deliver([moved("a", 1), moved("a", 2), moved("b", 1)])
     await dispatcher.until_below(3)
     assert calls == ["a:1", "b:1"]
     gate.set()
@@ -77,7 +78,7 @@ async def test_a_plain_function_runs_in_a_thread_of_its_own(handlers, dispatcher
     """A `def` callback never runs on the loop's thread, and may block."""
     threads = []
     handlers.on_transition(lambda event: threads.append(threading.current_thread()), name="x")
-    dispatcher.deliver([moved("a")])
+    await dispatcher.deliver([moved("a")])
     await dispatcher.until_below(1)
     assert threads[0] is not threading.main_thread()
     assert threads[0].daemon
@@ -96,7 +97,7 @@ async def test_a_failure_is_tried_again_with_backoff(handlers, dispatcher, clock
         fail(event)
 
     handlers.on_transition(fail if plain else fail_async, name="x", retries=3, backoff=1.0)
-    dispatcher.deliver([moved("a")])
+    await dispatcher.deliver([moved("a")])
     while dispatcher.counts.pending:
         await asyncio.sleep(0.001)
         await clock.advance(0.25)
@@ -119,7 +120,7 @@ async def test_a_failing_handler_holds_up_nothing_else(handlers, dispatcher, clo
     async def fine(event):
         good.append(event.id)
 
-    dispatcher.deliver([moved("a", 1), moved("a", 2), moved("b", 1)])
+    await dispatcher.deliver([moved("a", 1), moved("a", 2), moved("b", 1)])
     await clock.advance(5)
     assert sorted(good) == ["a:1", "a:2", "b:1"]
     assert bad == ["a:1", "b:1"]
@@ -141,7 +142,7 @@ async def test_temporary_and_permanent_errors(handlers, dispatcher, clock):
         raise PermanentError("no use")
 
     began = clock.time()
-    dispatcher.deliver([moved("a")])
+    await dispatcher.deliver([moved("a")])
     await clock.advance(20)
     assert sorted(calls) == [("later", began), ("later", began + 7), ("never", began)]
     assert (dispatcher.counts.delivered, dispatcher.counts.given_up) == (1, 1)
@@ -156,7 +157,7 @@ async def test_a_hanging_callback_is_timed_out(handlers, dispatcher, clock, plai
         await asyncio.Event().wait()
 
     handlers.on_transition((lambda event: gate.wait()) if plain else hang_async, name="x", timeout=3, retries=0)
-    dispatcher.deliver([moved("a")])
+    await dispatcher.deliver([moved("a")])
     await clock.advance(2)
     assert dispatcher.counts.pending == 1
     await clock.advance(2)
@@ -171,7 +172,7 @@ async def test_a_callback_that_cancels_itself_has_failed(handlers, dispatcher):
     async def odd(event):
         raise asyncio.CancelledError
 
-    dispatcher.deliver([moved("a")])
+    await dispatcher.deliver([moved("a")])
     await dispatcher.until_below(1)
     assert dispatcher.counts.given_up == 1
 
@@ -188,7 +189,7 @@ async def test_a_handler_that_hangs_keeps_its_own_places_only(handlers, dispatch
     async def works(event):
         seen.append(event.id)
 
-    dispatcher.deliver([moved(f"e{number}") for number in range(2 * SIDE_BY_SIDE)])
+    await dispatcher.deliver([moved(f"e{number}") for number in range(2 * SIDE_BY_SIDE)])
     await dispatcher.until_below(2 * SIDE_BY_SIDE + 1)
     assert len(seen) == 2 * SIDE_BY_SIDE
     gate.set()
@@ -199,8 +200,8 @@ async def test_closing_waits_and_then_gives_up(handlers, clock):
     """Closing waits for open deliveries for the stated time; a hanging thread does not hold it up."""
     gate = threading.Event()
     handlers.on_transition(lambda event: gate.wait(), name="x")
-    dispatcher = Dispatcher(handlers, frozenset(DEFAULT_TERMINAL), clock)
-    dispatcher.deliver([moved("a"), moved("a", 2)])
+    dispatcher = Desk(handlers, clock)
+    await dispatcher.deliver([moved("a"), moved("a", 2)])
     closing = asyncio.create_task(dispatcher.close(10))
     await clock.advance(9)
     assert not closing.done()
@@ -235,7 +236,7 @@ async def test_what_a_plain_function_returns_is_awaited(handlers, dispatcher, ki
         "future": lambda event: asyncio.run_coroutine_threadsafe(export("x", calls, event), loop) and done(loop),
     }
     handlers.on_transition(callbacks[kind], name="x")
-    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    await dispatcher.deliver([moved("a", 1), moved("a", 2)])
     await dispatcher.until_below(1)
     assert calls == [("x", "a:1"), ("x", "a:2")]
     assert dispatcher.counts.delivered == 2
@@ -256,7 +257,7 @@ async def test_what_is_awaited_may_fail(handlers, dispatcher, clock):
         raise PermanentError("no use")
 
     handlers.on_transition(lambda event: fail(event), name="x")
-    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    await dispatcher.deliver([moved("a", 1), moved("a", 2)])
     await dispatcher.until_below(1)
     assert calls == ["a:1", "a:2"]
     assert (dispatcher.counts.delivered, dispatcher.counts.given_up) == (0, 2)
@@ -275,7 +276,7 @@ async def test_what_is_awaited_keeps_the_place_and_the_time_out(handlers, dispat
             raise
 
     handlers.on_transition(lambda event: hang(event), name="x", timeout=3, retries=0)
-    dispatcher.deliver([moved(f"e{number}") for number in range(SIDE_BY_SIDE + 1)])
+    await dispatcher.deliver([moved(f"e{number}") for number in range(SIDE_BY_SIDE + 1)])
     await true(lambda: len(begun) == SIDE_BY_SIDE)
     await clock.settle()
     assert (len(begun), cancelled) == (SIDE_BY_SIDE, [])
@@ -299,7 +300,7 @@ async def test_what_comes_too_late_is_not_run(handlers, dispatcher, clock):
         return made[0]
 
     handlers.on_transition(slow, timeout=3, retries=0)
-    dispatcher.deliver([moved("a")])
+    await dispatcher.deliver([moved("a")])
     await clock.advance(4)
     assert dispatcher.counts.given_up == 1
     gate.set()
@@ -318,7 +319,7 @@ async def test_a_delay_may_be_a_timedelta(handlers, dispatcher, clock):
             raise TemporaryError(delay=timedelta(minutes=2))
 
     began = clock.time()
-    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    await dispatcher.deliver([moved("a", 1), moved("a", 2)])
     await clock.advance(130)
     assert times == [("a:1", began), ("a:1", began + 120), ("a:2", began + 120)]
 
@@ -332,13 +333,13 @@ async def test_a_lane_survives_whatever_is_raised(handlers, dispatcher, caplog):
     """An error that cannot be shown costs its own delivery only, and is counted and logged."""
     seen = []
 
-    @handlers.on_transition
+    @handlers.on_transition(retries=0)
     async def odd(event):
         seen.append(event.id)
         if event.seq == 1:
             raise UnshowableError
 
-    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    await dispatcher.deliver([moved("a", 1), moved("a", 2)])
     await dispatcher.until_below(1)
     assert seen == ["a:1", "a:2"]
     assert (dispatcher.counts.delivered, dispatcher.counts.given_up) == (1, 1)
@@ -355,7 +356,7 @@ async def test_a_callback_that_cancels_its_task_ends_no_lane(handlers, dispatche
         asyncio.current_task().cancel()
         await asyncio.sleep(0)
 
-    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    await dispatcher.deliver([moved("a", 1), moved("a", 2)])
     await dispatcher.until_below(1)
     assert seen == ["a:1", "a:2"]
     assert dispatcher.counts.given_up == 2
@@ -369,8 +370,8 @@ async def test_giving_up_names_some(handlers, clock, caplog):
     async def slow(event):
         await gate.wait()
 
-    dispatcher = Dispatcher(handlers, frozenset(DEFAULT_TERMINAL), clock)
-    dispatcher.deliver([moved("a", seq) for seq in range(1, 10_001)])
+    dispatcher = Desk(handlers, clock)
+    await dispatcher.deliver([moved("a", seq) for seq in range(1, 10_001)])
     await dispatcher.close(0)
     (message,) = [record.getMessage() for record in caplog.records]
     assert message.startswith("10000 deliveries were given up")
@@ -383,9 +384,9 @@ async def test_what_comes_after_closing_is_given_up(handlers, clock):
     """An event that comes when the dispatcher is closed calls nobody, and is counted."""
     seen = []
     handlers.on_transition(seen.append, name="x")
-    dispatcher = Dispatcher(handlers, frozenset(DEFAULT_TERMINAL), clock)
+    dispatcher = Desk(handlers, clock)
     await dispatcher.close(10)
-    dispatcher.deliver([moved("a")])
+    await dispatcher.deliver([moved("a")])
     await clock.settle()
     assert seen == []
     assert (dispatcher.counts.pending, dispatcher.counts.given_up) == (0, 1)
@@ -407,8 +408,8 @@ async def test_a_callback_that_does_not_end_is_left(handlers, clock, caplog, the
         if then == "raises":
             raise ValueError
 
-    dispatcher = Dispatcher(handlers, frozenset(DEFAULT_TERMINAL), clock)
-    dispatcher.deliver([moved("a", 1), moved("a", 2)])
+    dispatcher = Desk(handlers, clock)
+    await dispatcher.deliver([moved("a", 1), moved("a", 2)])
     closing = asyncio.create_task(dispatcher.close(5))
     await clock.advance(5.5)
     assert not closing.done()
@@ -434,8 +435,8 @@ async def test_a_callback_that_fails_when_cancelled_is_not_tried_again(handlers,
         except asyncio.CancelledError:
             raise ValueError from None
 
-    dispatcher = Dispatcher(handlers, frozenset(DEFAULT_TERMINAL), clock)
-    dispatcher.deliver([moved("a")])
+    dispatcher = Desk(handlers, clock)
+    await dispatcher.deliver([moved("a")])
     await clock.settle()
     await dispatcher.close(0)
     await clock.advance(10)

@@ -24,6 +24,7 @@ from titan_state.clock import Clock, SystemClock
 from titan_state.core.budget import Priority, RequestBudget
 from titan_state.core.execution import Execution
 from titan_state.core.lifecycle import Action
+from titan_state.core.redaction import redacted
 from titan_state.errors import ConfigurationError, PayloadError, UnauthorizedError, shorten
 
 if TYPE_CHECKING:
@@ -119,6 +120,10 @@ class TaskService:
     def statistics(self) -> Statistics:
         """What was sent and received since the client was made."""
         return self._transport.statistics
+
+    def redact(self, text: str) -> str:
+        """Return a text of any origin without the token, and without other credentials that are written in it."""
+        return redacted(self._credential.redact(text))
 
     # Executions.
 

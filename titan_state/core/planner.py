@@ -28,6 +28,9 @@ LOOK_AGAIN_LAGS: Final = 12
 WORTH_EXPLORING: Final = 3
 """From how many executions on, each read by itself, the list is tried for pages that show several at once."""
 
+SHOWN_AT_ONCE: Final = 20
+"""How many executions a page is taken to show at least, where it is guessed how long reading a list takes."""
+
 EXPLORED_PAGES: Final = 10
 """How many pages one exploration reads at most."""
 
@@ -85,6 +88,12 @@ class Planner:
     def unwatch_list(self, task_id: str | None) -> None:
         """Read a list no more."""
         self._drop_list(task_id)
+
+    def expect(self, execution_ids: Collection[str], now: float) -> None:
+        """Read executions that are known to live by themselves, unless a list that is watched shows them before."""
+        live = [name for name in execution_ids if self._tracker.is_live(name) and name not in self._shown]
+        for name in live:
+            self._uncover(name, now + self._look_again_s + self._interval_s * len(live) / SHOWN_AT_ONCE)
 
     def soon(self, execution_id: str, now: float) -> None:
         """Read an execution soon: something was done to it."""

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from titan_state.errors import (
     ConfigurationError,
     JournalDamagedError,
+    JournalError,
     JournalInUseError,
     JournalUnavailableError,
     JournalVersionError,
@@ -70,6 +71,8 @@ def told(path: Path) -> Iterator[None]:
     """Turn the errors of SQLite into those of the journal, which say what to do."""
     try:
         yield
+    except sqlite3.ProgrammingError as error:
+        raise JournalError(f"the journal {path} was closed ({error})") from error
     except sqlite3.Error as error:
         raise _explained(path, error) from error
     except OSError as error:
@@ -213,6 +216,7 @@ def lease(path: Path, holder: Callable[[], str]) -> sqlite3.Connection:
         touch(lock)
         connection = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
         try:
+            connection.execute("PRAGMA journal_mode = MEMORY")  # nothing is ever written there
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             connection.close()

@@ -42,7 +42,7 @@ class MemoryJournal:
         self._log: deque[Event] = deque()
         self._first = 1  # the position of the first event in the log
         self._subscriptions: dict[str, MemorySubscription] = {}
-        self._is_led = False
+        self._is_open = False
 
     @property
     def head(self) -> int:
@@ -50,13 +50,13 @@ class MemoryJournal:
         return self._first + len(self._log) - 1
 
     async def open(self) -> None:
-        """Do nothing: it is ready."""
+        """Begin to use it."""
+        if self._is_open:
+            raise JournalInUseError("this journal is used by another monitor: give each one its own")
+        self._is_open = True
 
     async def lead(self, account: str) -> State:
         """Become the one that appends; nothing is known from before."""
-        if self._is_led:
-            raise JournalInUseError("this journal is used by another monitor: give each one its own")
-        self._is_led = True
         return State()
 
     async def append(self, commit: Commit) -> None:
@@ -83,7 +83,7 @@ class MemoryJournal:
 
     async def close(self) -> None:
         """Let another monitor have it."""
-        self._is_led = False
+        self._is_open = False
 
     async def history(self, execution_id: str) -> list[Event]:
         """Return the events of an execution that are kept still, in order."""

@@ -152,7 +152,7 @@ class SqliteJournal:
     def _may_take(self, holder: str) -> bool:
         """Return whether whoever has a subscription is certainly gone."""
         if "(the monitor)" in holder and self._lease is not None:
-            return holder.endswith(self._mark) is False  # there is one writer, and that is this one
+            return not holder.endswith(self._mark)  # there is one writer, and that is this one
         process, _, host = holder.partition(" on ")
         if host.partition(",")[0].partition(" (")[0] != socket.gethostname():
             return False
@@ -287,7 +287,7 @@ class SqliteJournal:
 def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True

@@ -85,9 +85,11 @@ class SqliteSubscription:
         self._wants = wants
         self._clock = clock
         self._done = {one.position for one in exceptions if one.state == DONE}
-        self._progress = Progress(cursor, self._done)
-        self._known = {one.position: one for one in exceptions if one.state != DONE}
-        self._first = list(self._known.values())
+        self._progress = Progress(cursor, (one.position for one in exceptions))
+        self._known = {one.position: one for one in exceptions if one.state in (OPEN, AGAIN)}
+        self._first = [one for one in self._known.values() if one.position <= cursor or one.state == AGAIN]
+        first = {one.position for one in self._first}
+        self._later = {position: one for position, one in self._known.items() if position not in first}
         self._looks_again = False
         self._outcomes: list[Outcome] = []
         self._writer: asyncio.Task[None] | None = None
@@ -127,16 +129,7 @@ class SqliteSubscription:
             if event is None or not self._wants(event):
                 self._write(one.position, None)
                 continue
-            is_again = one.state == AGAIN
-            found.append(
-                Delivery(
-                    position=one.position,
-                    event=event,
-                    attempts=0 if is_again else one.attempts,
-                    due=None if is_again or one.due is None else datetime.fromtimestamp(one.due, UTC),
-                    is_out_of_order=is_again,
-                )
-            )
+            found.append(_delivery(one, event))
         return found
 
     async def _new(self, limit: int) -> list[Delivery]:
@@ -149,11 +142,16 @@ class SqliteSubscription:
         for position, event in events:
             if len(found) >= limit:
                 return found
-            if self._wants(event) and not self._progress.is_done(position):
+            known = self._later.pop(position, None)
+            if known is None and self._wants(event) and not self._progress.is_done(position):
                 self._progress.handed_out(position)
                 found.append(Delivery(position=position, event=event))
-            else:
-                self._progress.looked(position)
+                continue
+            self._progress.looked(position)
+            if known is not None and self._wants(event):
+                found.append(_delivery(known, event))
+            elif known is not None:
+                self._write(position, None)
         if len(events) < CHUNK:
             self._progress.looked(head)  # what is not there was pruned
         if len(self._progress) > MOST_UNFINISHED:
@@ -168,8 +166,9 @@ class SqliteSubscription:
     async def fetch_of(self, execution_id: str, *, after: int, limit: int) -> list[Delivery]:
         """Return unfinished deliveries of one execution again, after a position."""
         found: list[Delivery] = []
+        until = max(self._progress.read, *self._known, 0)
         while len(found) < limit:
-            events = await self._journal.do(self._tables.log_of, execution_id, after, self._progress.read, CHUNK)
+            events = await self._journal.do(self._tables.log_of, execution_id, after, until, CHUNK)
             found += [
                 Delivery(position=position, event=event)
                 for position, event in events
@@ -181,7 +180,10 @@ class SqliteSubscription:
         return found[:limit]
 
     def _is_unfinished(self, position: int) -> bool:
-        return position in self._known or not self._progress.is_done(position)
+        """Return whether the event at a position was handed out, and not dealt with since."""
+        if position in self._known:
+            return position not in self._later and all(one.position != position for one in self._first)
+        return position <= self._progress.read and not self._progress.is_done(position)
 
     async def acknowledge(self, delivery: Delivery) -> None:
         """Take down that a delivery succeeded."""
@@ -225,7 +227,7 @@ class SqliteSubscription:
     def _account(self, outcomes: Sequence[Outcome]) -> tuple[int, list[Exceptional], list[int]]:
         """Return the cursor, what is to be known of single deliveries, and of which nothing is any more."""
         progress = self._progress
-        finished: list[int] = []
+        finished: list[tuple[int, bool]] = []
         exceptions: dict[int, Exceptional] = {}
         ended: list[int] = []
         for outcome in outcomes:
@@ -237,16 +239,16 @@ class SqliteSubscription:
                 exceptions[position] = known
                 if known.state != DEAD:
                     self._known[position] = known
-            elif was_known is not None:
-                exceptions.pop(position, None)
-                ended.append(position)
             else:
-                finished.append(position)
+                exceptions.pop(position, None)
+                finished.append((position, was_known is not None))
         cursor = progress.advance()
-        for position in finished:
+        for position, is_written in finished:
             if position > cursor:
                 self._done.add(position)
                 exceptions[position] = Exceptional(position, DONE)
+            elif is_written:
+                ended.append(position)
         passed = {position for position in self._done if position <= cursor}
         self._done -= passed
         return cursor, list(exceptions.values()), [*ended, *passed]
@@ -282,3 +284,15 @@ class SqliteSubscription:
             await self._journal.do(self._tables.beat, [(self.name, self.cursor)], self._journal.now(), None)
         except JournalUnavailableError as error:
             logger.warning("it could not be written down how far %s has come: %s", shorten(self.name), error)
+
+
+def _delivery(known: Exceptional, event: Event) -> Delivery:
+    """Return the delivery of which something is known from before."""
+    is_again = known.state == AGAIN
+    return Delivery(
+        position=known.position,
+        event=event,
+        attempts=0 if is_again else known.attempts,
+        due=None if is_again or known.due is None else datetime.fromtimestamp(known.due, UTC),
+        is_out_of_order=is_again,
+    )

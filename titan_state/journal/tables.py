@@ -194,10 +194,13 @@ class Tables:
             )
 
     def exceptions(self, name: str) -> list[Exceptional]:
-        """Return what is known of single deliveries of a subscription, in the order of the log."""
+        """Return what is known of single deliveries of a subscription, in the order of the log.
+
+        Dead ones are among them only as far as the cursor has not passed them.
+        """
         rows = self._store.rows(
-            "SELECT position, state, attempts, due, error FROM deliveries WHERE subscription = ? AND state != ? "
-            "ORDER BY position",
+            "SELECT position, state, attempts, due, error FROM deliveries JOIN subscriptions ON name = subscription "
+            "WHERE subscription = ? AND (state != ? OR position > cursor) ORDER BY position",
             name,
             DEAD,
         )

@@ -6,10 +6,10 @@ It knows neither events nor filters, and calls nothing.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from math import isfinite
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from titan_state.errors import ConfigurationError, shorten
 
@@ -22,12 +22,17 @@ class Options(TypedDict, total=False):
         retries: How often a failed delivery is tried again, 3 by default.
         backoff: Seconds before the first further attempt, 1 by default; doubled for each one after it, up to 300.
         timeout: Seconds that one attempt may take, None (the default) for as long as it takes.
+        task: Only executions of this task, or of these; all by default.
+        since: Where it begins when its name is new to the journal: "now" (the default), "beginning" for everything
+            that is in the log, or an aware datetime.
     """
 
     name: str
     retries: int
     backoff: float | timedelta
     timeout: float | timedelta | None
+    task: str | Iterable[str]
+    since: Literal["now", "beginning"] | datetime
 
 
 def check_callback(callback: object) -> None:
@@ -96,7 +101,31 @@ def checked(options: Options) -> dict[str, Any]:
         value = options.get(option)
         if value is not None:
             found[option] = _seconds(option, value)
+    if "task" in options:
+        found["tasks"] = _tasks(options["task"])
+    if "since" in options:
+        found["since"] = _since(options["since"])
     return found
+
+
+def needs_name(name: str) -> bool:
+    """Return whether a callback's own name may be another one, or another's, after a restart."""
+    return name.startswith("__main__.") or "<" in name
+
+
+def _tasks(value: object) -> frozenset[str]:
+    tasks = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
+    if not tasks or not all(isinstance(task, str) and task for task in tasks):
+        raise ConfigurationError(f"task of a handler must be a task's id, or several, not {shorten(repr(value))}")
+    return frozenset(tasks)
+
+
+def _since(value: object) -> object:
+    if value in ("now", "beginning") or (isinstance(value, datetime) and value.tzinfo is not None):
+        return value
+    raise ConfigurationError(
+        f'since of a handler must be "now", "beginning" or an aware datetime, not {shorten(repr(value))}'
+    )
 
 
 def _seconds(option: str, value: object) -> float:

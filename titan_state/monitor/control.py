@@ -20,12 +20,13 @@ from titan_state.errors import (
     NotFoundError,
     ResponseError,
     ServiceError,
+    shorten,
 )
 from titan_state.monitor.outcomes import LOOKS, is_ambiguous, look_pause, unless_throttled
 from titan_state.monitor.runs import Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from titan_state.client.service import TaskService
     from titan_state.clock import Clock
@@ -39,6 +40,9 @@ logger = logging.getLogger("titan_state.monitor")
 
 STATUS_AGE_S = 5.0
 """How old an observed status may be for an action to be checked against it; an older one is read again first."""
+
+NOT_SENT = "NOT_SENT"
+"""The code of an action that certainly did not reach the service."""
 
 FIRST_SIGHT_S = 60.0
 """For how long an execution that was just started is tried to be read."""
@@ -55,6 +59,7 @@ class Control:
         *,
         reader: Reader,
         commit: Callable[[list[Event]], None],
+        committed: Callable[[], Awaitable[None]],
     ) -> None:
         """Make a control.
 
@@ -64,12 +69,14 @@ class Control:
             clock: The time.
             reader: Reads single executions.
             commit: Takes the events.
+            committed: Returns when they are written down, or raises if they cannot be at present.
         """
         self._service = service
         self._tracker = tracker
         self._clock = clock
         self._reader = reader
         self._commit = commit
+        self._committed = committed
         self._runs = Runs(service, clock, tracker.thresholds.replica_lag_s)
 
     async def verdict(self, execution_id: str, action: Action) -> Verdict:
@@ -104,6 +111,7 @@ class Control:
             ActionRejectedError: The service refused it.
             ActionOutcomeUnknownError: No answer came, and reading did not show the effect.
             ExecutionNotFoundError: The service does not know the execution; nothing was sent.
+            JournalUnavailableError: It cannot be written down that it is about to be sent; nothing was sent.
             ServiceError: The status could not be read, or the request certainly did not reach the service.
         """
         verdict = await self.verdict(execution_id, action)
@@ -111,7 +119,7 @@ class Control:
             raise IllegalActionError(execution_id, action, verdict)
         effects = self._tracker.lifecycle.effects(action, self._tracker.status(execution_id) or "")
         sent_at = self._clock.time()
-        self._commit(self._tracker.action_sent(execution_id, action, at=sent_at))
+        await self._intend(execution_id, action, sent_at)
         try:
             reading = await unless_throttled(lambda: self._service.act(execution_id, action))
         except ServiceError as error:
@@ -142,7 +150,29 @@ class Control:
         except (MonitorClosedError, ServiceError) as error:
             raise ExecutionUnreadableError(execution_id, f"({error})") from error
 
-    def _accepted(self, execution_id: str, action: Action, sent_at: float) -> None:
+    async def resolve(self, execution_id: str, action: Action) -> None:
+        """Look by reading whether an action took effect that may have been sent before a restart."""
+        effects = self._tracker.lifecycle.effects(action, self._tracker.status(execution_id) or "")
+        logger.warning(
+            "%s of execution %s may have been sent before the restart, it is read", action, shorten(execution_id)
+        )
+        status, found = await self._look_for(execution_id, effects)
+        if found:
+            self._accepted(execution_id, action, None)
+        else:
+            logger.warning("%s of execution %s shows no effect, it is %s", action, shorten(execution_id), status)
+
+    async def _intend(self, execution_id: str, action: Action, sent_at: float) -> None:
+        """Write down that an action is about to be sent, or that it is not, because that cannot be written."""
+        self._commit(self._tracker.action_sent(execution_id, action, at=sent_at))
+        try:
+            await self._committed()
+        except BaseException:
+            now = self._clock.time()
+            self._commit(self._tracker.action_refused(execution_id, action, at=now, code=NOT_SENT, sent_at=sent_at))
+            raise
+
+    def _accepted(self, execution_id: str, action: Action, sent_at: float | None) -> None:
         self._commit(self._tracker.action_accepted(execution_id, action, at=self._clock.time(), sent_at=sent_at))
 
     async def _failed(
@@ -151,7 +181,7 @@ class Control:
         """Take in that an action had no good answer; return if reading shows that it took effect all the same."""
         now = self._clock.time()
         if not is_ambiguous(error):
-            code = error.code if isinstance(error, ResponseError) else "NOT_SENT"
+            code = error.code if isinstance(error, ResponseError) else NOT_SENT
             self._commit(self._tracker.action_refused(execution_id, action, at=now, code=code, sent_at=sent_at))
             if not isinstance(error, ResponseError):
                 raise error
@@ -159,14 +189,21 @@ class Control:
             raise ActionRejectedError(execution_id, action, error.code, error.message, status) from error
         self._commit(self._tracker.action_unknown(execution_id, action, at=now))
         logger.warning("a control action had no clear answer, the execution is read: %s", error)
+        status, found = await self._look_for(execution_id, effects)
+        if not found:
+            raise ActionOutcomeUnknownError(execution_id, action, status) from error
+        self._accepted(execution_id, action, sent_at)
+
+    async def _look_for(self, execution_id: str, effects: frozenset[str]) -> tuple[str | None, bool]:
+        """Read an execution until it is in one of `effects`, or for long enough; return its status, and whether so."""
+        status: str | None = None
         for look in range(LOOKS + 1):
             if look > 0:
                 await self._clock.sleep(look_pause(self._tracker.thresholds.replica_lag_s))
             status = await self._status_now(execution_id)
             if status in effects:
-                self._accepted(execution_id, action, sent_at)
-                return
-        raise ActionOutcomeUnknownError(execution_id, action, status) from error
+                return status, True
+        return status, False
 
     async def _status_now(self, execution_id: str) -> str | None:
         """Read an execution's status; None if it cannot be read."""

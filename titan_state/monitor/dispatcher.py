@@ -1,40 +1,31 @@
 """Dispatcher: calls handlers, in order for each execution, side by side for different ones.
 
-It knows handlers and events, neither the service nor the tracker. A callback that raises or hangs costs its own
-handler's places only.
+It knows handlers, events and the journal, neither the service nor the tracker. A callback that raises or hangs costs
+its own handler's places only.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import inspect
 import logging
-import threading
-from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
 from titan_state.clock import within
-from titan_state.errors import MonitorClosedError, PermanentError, TemporaryError, shorten
+from titan_state.errors import shorten
+from titan_state.monitor.feed import Feed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
-    from titan_state.monitor.handlers import Handler, Handlers
+    from titan_state.journal.base import Journal
+    from titan_state.monitor.handler import Handler
+    from titan_state.monitor.handlers import Handlers
 
 logger = logging.getLogger("titan_state.monitor")
-
-SIDE_BY_SIDE = 16
-"""How many calls of one handler run at the same time, for different executions."""
-
-LONGEST_BACKOFF_S = 300.0
-
-FINAL = (PermanentError, MonitorClosedError)
-"""Errors of a callback after which no further attempt can succeed: a monitor that was left stays so."""
 
 CANCEL_S = 1.0
 """How long closing waits for calls that it has cancelled."""
@@ -58,25 +49,83 @@ class Dispatcher:
 
     Attributes:
         counts: What became of deliveries.
+        has_begun: Whether events are delivered.
     """
 
-    def __init__(self, handlers: Handlers, terminal: frozenset[str], clock: Clock) -> None:
+    def __init__(
+        self,
+        handlers: Handlers,
+        terminal: frozenset[str],
+        clock: Clock,
+        journal: Journal,
+        *,
+        failed: Callable[[Exception], None],
+        clean: Callable[[str], str] = str,
+    ) -> None:
+        """Make a dispatcher that delivers nothing yet.
+
+        Args:
+            handlers: Who is called. Those that are registered later are called, too.
+            terminal: The terminal statuses of the model.
+            clock: The time.
+            journal: Where the events are.
+            failed: Told of an error that ends a subscription.
+            clean: Takes credentials out of a text.
+        """
         self.counts = DeliveryCounts()
         self._handlers = handlers
         self._terminal = terminal
         self._clock = clock
-        self._lanes: dict[tuple[str, str], deque[Event]] = {}
-        self._places: dict[str, asyncio.Semaphore] = {}
-        self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}
+        self._journal = journal
+        self._failed = failed
+        self._clean = clean
+        self._feeds: dict[str, Feed] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self.has_begun = False
         self._is_closed = False
 
-    def deliver(self, events: Iterable[Event]) -> None:
-        """Queue events for every handler that wants them; once closed, they are given up."""
-        for event in events:
-            for handler in self._handlers:
-                if handler.wants(event, self._terminal):
-                    self._queue(handler, event)
+    def begin(self) -> None:
+        """Deliver from now on to the handlers that there are. Call it again for those that are registered later."""
+        self.has_begun = True
+        for handler in self._handlers:
+            if handler.name not in self._feeds and not self._is_closed:
+                self._feed(handler)
+
+    def _feed(self, handler: Handler) -> None:
+        """Begin to deliver to a handler; its events are those from now on."""
+        feed = self._feeds[handler.name] = Feed(
+            handler,
+            self._journal,
+            self._terminal,
+            self.counts,
+            self._clock,
+            changed=self._changed.set,
+            clean=self._clean,
+        )
+        # A task begins after this turn of the loop: filters that are stacked on one function come first.
+        task = asyncio.create_task(feed.run(), name=f"titan_state feed {handler.name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def notify(self, first: int = 0, events: Sequence[Event] = ()) -> None:
+        """Take in that the journal may have something new.
+
+        Args:
+            first: The position of the first of the new events, where they are known.
+            events: The new events; once closed, they are given up.
+        """
+        if self._is_closed:
+            wanted = (handler.wants(event, self._terminal) for event in events for handler in self._handlers)
+            self.counts.given_up += 0 if self._journal.is_durable else sum(wanted)
+            return
+        for feed in self._feeds.values():
+            feed.notify(first, events)
 
     async def until_below(self, limit: int) -> None:
         """Return when fewer than `limit` deliveries are open."""
@@ -87,8 +136,9 @@ class Dispatcher:
     async def close(self, seconds: float) -> None:
         """Wait for open deliveries for at most `seconds`, those that come up meanwhile included, then give them up.
 
-        A callback cannot be made to end: a `def` one that still runs is left alone in its thread, which does not keep
-        the process alive, and an `async def` one that does not end when it is cancelled is left alone on the loop.
+        A durable journal has them still: they are delivered by whoever opens it next. A callback cannot be made to
+        end: a `def` one that still runs is left alone in its thread, which does not keep the process alive, and an
+        `async def` one that does not end when it is cancelled is left alone on the loop.
         """
         try:
             await within(self._clock, seconds, self.until_below(1))
@@ -99,175 +149,35 @@ class Dispatcher:
 
     async def _give_up(self) -> None:
         self._is_closed = True
-        open_now = [(name, event) for (name, _), lane in self._lanes.items() for event in lane]
-        if open_now:
-            logger.warning(
-                "%d deliveries were given up when the monitor was left: %s",
-                len(open_now),
-                _named(open_now),
-            )
-        self.counts.given_up += self.counts.pending
-        self.counts.pending = 0
-        tasks = tuple(self._tasks)
-        for task in tasks:
+        lanes = [(feed, lane) for feed in self._feeds.values() for lane in feed.lanes()]
+        open_now = [(feed, delivery.event) for feed, lane in lanes for delivery in lane.queue]
+        count = sum(feed.give_up() for feed in self._feeds.values())
+        if count and self._journal.is_durable:
+            logger.info("%d deliveries are left for the next start: %s", count, _named(open_now, count))
+        elif count:
+            logger.warning("%d deliveries were given up when the monitor was left: %s", count, _named(open_now, count))
+            self.counts.given_up += count
+        tasks = {lane.task: (feed, lane) for feed, lane in lanes if lane.task is not None and not lane.task.done()}
+        everything = (*self._tasks, *tasks)
+        for task in everything:
             task.cancel()
-        if not tasks:
+        if not everything:
             return
         try:
-            await within(self._clock, CANCEL_S, asyncio.wait(tasks))
+            await within(self._clock, CANCEL_S, asyncio.wait(everything))
         except TimeoutError:
-            left = [(key[0], self._lanes[key][0]) for task, key in self._tasks.items() if not task.done()]
+            left = [(feed, lane.queue[0].event) for task, (feed, lane) in tasks.items() if not task.done()]
             logger.warning(
-                "%d callbacks did not end when they were cancelled, and are left running: %s", len(left), _named(left)
+                "%d callbacks did not end when they were cancelled, and are left running: %s",
+                len(left),
+                _named(left, len(left)),
             )
 
-    def _queue(self, handler: Handler, event: Event) -> None:
-        if self._is_closed:
-            self.counts.given_up += 1
-            return
-        key = (handler.name, event.execution_id)
-        self.counts.pending += 1
-        lane = self._lanes.get(key)
-        if lane is not None:
-            lane.append(event)
-            return
-        self._lanes[key] = deque((event,))
-        task = asyncio.create_task(self._serve(handler, key), name=f"titan_state handler {handler.name}")
-        self._tasks[task] = key
-        task.add_done_callback(self._tasks.pop)
 
-    async def _serve(self, handler: Handler, key: tuple[str, str]) -> None:
-        """Deliver what waits for one handler and one execution, one after the other."""
-        lane = self._lanes[key]
-        while lane:
-            try:
-                is_delivered = await self._deliver(handler, lane[0])
-            except Exception:  # a mistake of this module, or an error that cannot even be shown: the lane goes on
-                logger.exception("handler %s was given up for event %s", handler.name, shorten(lane[0].id))
-                is_delivered = False
-            if self._is_closed:
-                return  # it is given up already
-            if is_delivered:
-                self.counts.delivered += 1
-            else:
-                self.counts.given_up += 1
-            lane.popleft()
-            self.counts.pending -= 1
-            self._changed.set()
-        del self._lanes[key]
-
-    async def _deliver(self, handler: Handler, event: Event) -> bool:
-        """Call a handler until it succeeds or its retries are used up; return whether it succeeded."""
-        places = self._places.setdefault(handler.name, asyncio.Semaphore(SIDE_BY_SIDE))
-        attempt = 0
-        while True:
-            try:
-                await self._call(handler, event, places)
-            except Exception as error:
-                if self._is_closed:
-                    return False
-                if attempt >= handler.retries or isinstance(error, FINAL):
-                    logger.exception(
-                        "handler %s was given up for event %s after %d attempts",
-                        handler.name,
-                        shorten(event.id),
-                        attempt + 1,
-                    )
-                    return False
-                delay = min(handler.backoff * 2 ** min(attempt, 16), LONGEST_BACKOFF_S)
-                if isinstance(error, TemporaryError) and error.delay is not None:
-                    delay = error.delay
-                logger.warning(
-                    "handler %s failed for event %s, next attempt in %g s: %s",
-                    handler.name,
-                    shorten(event.id),
-                    delay,
-                    shorten(repr(error)),
-                )
-                self.counts.retried += 1
-                attempt += 1
-                await self._clock.sleep(delay)
-            else:
-                return True
-
-    async def _call(self, handler: Handler, event: Event, places: asyncio.Semaphore) -> None:
-        """Call a handler once, in one of its places, within its time-out."""
-        await places.acquire()
-        start = _on_loop if handler.is_async else _apart
-        # A task of its own: a callback that cancels the task it runs in does not end the lane.
-        call = asyncio.ensure_future(start(handler.callback, event, places))
-        try:
-            await within(self._clock, handler.timeout, call)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise RuntimeError("the callback was cancelled") from error  # by itself: that is a failure of it
-
-
-async def _on_loop(callback: Callable[[Any], Any], event: Event, places: asyncio.Semaphore) -> None:
-    try:
-        await callback(event)
-    finally:
-        places.release()
-
-
-async def _apart(callback: Callable[[Any], Any], event: Event, places: asyncio.Semaphore) -> None:
-    """Call `callback` in a thread; what it returns is awaited on the loop, if that can be done."""
-
-    def ended(call: asyncio.Future[Any]) -> None:
-        places.release()
-        left = call.result() if call.exception() is None else None
-        if inspect.iscoroutine(left):
-            left.close()  # nobody waited until it came; one that was awaited is closed already
-
-    try:
-        call = _in_thread(callback, event)
-    except RuntimeError:  # no thread can be started
-        places.release()
-        raise
-    try:
-        result = await asyncio.shield(call)
-        if inspect.isawaitable(result):
-            await result
-    finally:
-        # The place is kept until the thread ends, also if it outlives its time-out: threads stay bounded.
-        call.add_done_callback(ended)
-
-
-def _in_thread(callback: Callable[[Any], Any], event: Event) -> asyncio.Future[Any]:
-    """Call `callback` in a daemon thread: unlike an executor's, one that hangs does not hold up the interpreter."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def finish(result: Any, error: Exception | None) -> None:
-        if future.cancelled():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-            future.exception()  # it may be that nobody waits any more
-
-    def run() -> None:
-        result: Any = None
-        error: Exception | None = None
-        try:
-            result = context.run(callback, event)
-        except BaseException as caught:  # noqa: BLE001 - it is handed to the loop, whatever it is
-            error = caught if isinstance(caught, Exception) else RuntimeError(f"the callback raised {caught!r}")
-        try:
-            loop.call_soon_threadsafe(finish, result, error)
-        except RuntimeError:  # the loop was closed while the callback ran
-            logger.debug("a callback ended after its event loop")
-
-    threading.Thread(target=run, name="titan_state callback", daemon=True).start()
-    return future
-
-
-def _named(deliveries: Sequence[tuple[str, Event]]) -> str:
+def _named(deliveries: Sequence[tuple[Feed, Event]], count: int) -> str:
     """Return the first of many deliveries as text, and how many more there are."""
-    first = [f"handler {shorten(name)} for event {shorten(event.id)}" for name, event in deliveries[:NAMED]]
-    more = len(deliveries) - len(first)
-    return ", ".join(first) + (f", and {more} more" if more else "")
+    first = [
+        f"handler {shorten(feed.handler.name)} for event {shorten(event.id)}" for feed, event in deliveries[:NAMED]
+    ]
+    more = count - len(first)
+    return ", ".join(first) + (f", and {more} more" if more > 0 else "")

@@ -6,100 +6,22 @@ delivers nothing itself. What may be a callback is said in `callbacks.py`.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
-from difflib import get_close_matches
 from typing import Any, Final, Generic, Literal, TypeVar, Unpack, overload
 
 import attrs
 
 from titan_state.core.anomalies import AnomalyKind
-from titan_state.core.events import AnomalyCleared, AnomalyDetected, Event, Transitioned
+from titan_state.core.events import Event, Transitioned
 from titan_state.core.lifecycle import Status
 from titan_state.errors import ConfigurationError, shorten
-from titan_state.monitor.callbacks import Options, check_callback, checked, name_of
+from titan_state.monitor.callbacks import Options, check_callback, checked, name_of, needs_name
+from titan_state.monitor.handler import Filter, Handler
 
 E = TypeVar("E", bound=Event, contravariant=True)
 F = TypeVar("F", bound=Callable[[Any], Any])
 
 NOTHING: Final[Any] = object()  # a callback that is to come: None would hide a mistake
-
-
-@attrs.frozen
-class Filter:
-    """Which events a handler is for.
-
-    Attributes:
-        about: What kind of event.
-        values: The statuses or kinds of anomaly; empty for all.
-    """
-
-    about: Literal["enter", "exit", "finish", "transition", "anomaly", "cleared"]
-    values: frozenset[str] = frozenset()
-
-    def check(self, statuses: Collection[str]) -> None:
-        """Refuse a status that no execution can enter or leave, in a model with these ones.
-
-        Raises:
-            ConfigurationError: There is no such status; the message names those that there are.
-        """
-        if self.about not in ("enter", "exit"):
-            return
-        for status in sorted(self.values.difference(statuses)):
-            near = get_close_matches(status.casefold(), statuses, 1)
-            raise ConfigurationError(
-                f"the model has no status {shorten(repr(status))}{f', did you mean {near[0]!r}?' if near else ';'} "
-                f"it has {shorten(', '.join(statuses))} (Lifecycle.extend adds further ones)"
-            )
-
-    def matches(self, event: Event, terminal: frozenset[str]) -> bool:
-        """Return whether an event passes, in a model with these terminal statuses."""
-        if isinstance(event, Transitioned):
-            match self.about:
-                case "enter":
-                    return event.dest in self.values
-                case "exit":
-                    return event.source in self.values
-                case "finish":
-                    return event.dest in terminal
-                case about:
-                    return about == "transition"
-        if isinstance(event, AnomalyDetected):
-            return self.about == "anomaly" and (not self.values or event.kind in self.values)
-        if isinstance(event, AnomalyCleared):
-            return self.about == "cleared" and (not self.values or event.kind in self.values)
-        return False
-
-
-@attrs.define(eq=False)
-class Handler:
-    """A callback, what it is called for, and how.
-
-    Attributes:
-        name: Its name, unique in its registry.
-        callback: The function, `def` or `async def`, called with the event.
-        filters: It is called for an event that passes one of them, once.
-        retries: How often a failed delivery is tried again.
-        backoff: Seconds before the first further attempt; doubled for each one after it.
-        timeout: Seconds that one attempt may take; None for as long as it takes.
-    """
-
-    name: str
-    callback: Callable[[Any], Any]
-    filters: list[Filter]
-    retries: int = 3
-    backoff: float = 1.0
-    timeout: float | None = None
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the callback is a coroutine function, and so is called on the event loop."""
-        called = type(self.callback).__call__  # an object's may be a coroutine function
-        return inspect.iscoroutinefunction(self.callback) or inspect.iscoroutinefunction(called)
-
-    def wants(self, event: Event, terminal: frozenset[str]) -> bool:
-        """Return whether the callback is called for an event."""
-        return any(filter_.matches(event, terminal) for filter_ in self.filters)
 
 
 class Registrar(Generic[E]):
@@ -133,7 +55,8 @@ class Registrar(Generic[E]):
             callback: A function of one argument, the event; `async def`, called on the event loop, or `def`, called in
                 a thread. If the latter returns something that can be awaited, it is awaited on the loop.
             options: How it is delivered: `name`, by default the callback's own; `retries`, 3 by default; `backoff` in
-                seconds, 1 by default; `timeout` of one attempt in seconds, none by default.
+                seconds, 1 by default; `timeout` of one attempt in seconds, none by default; `task`, the only one whose
+                executions it is for, or several; `since`, where it begins when its name is new to the journal.
 
         Returns:
             The callback itself.
@@ -273,18 +196,32 @@ class Handlers(Registry):
     `on_exit`.
     """
 
-    def __init__(self, handlers: Iterable[Handler] = ()) -> None:
-        """Make a set of handlers, empty or of copies of others."""
+    def __init__(self, handlers: Iterable[Handler] = (), *, durable: bool = False) -> None:
+        """Make a set of handlers, empty or of copies of others.
+
+        Args:
+            handlers: The others.
+            durable: Whether their names must be found again after a restart.
+
+        Raises:
+            ConfigurationError: One has the name of a local function, or of one of the program that is run.
+        """
+        self._durable = durable
         self._handlers = {handler.name: attrs.evolve(handler, filters=list(handler.filters)) for handler in handlers}
+        for handler in self:
+            self._check_name(handler)
 
     def register(self, callback: F, filter_: Filter, options: Options) -> F:
         """Register a callback; one that is registered already under its name gets a further filter."""
         check_callback(callback)
         chosen = checked(options)
-        name = chosen.pop("name", None) or name_of(callback)
+        given = chosen.pop("name", None)
+        name = given or name_of(callback)
         handler = self._handlers.get(name)
         if handler is None:
-            handler = self._handlers[name] = Handler(name, callback, [])
+            handler = Handler(name, callback, [], is_named=given is not None)
+            self._check_name(handler)
+            self._handlers[name] = handler
         elif handler.callback is not callback and handler.callback != callback:
             raise ConfigurationError(f"two handlers have the name {name!r}: give one of them name=")
         for option, value in chosen.items():
@@ -304,6 +241,13 @@ class Handlers(Registry):
                     filter_.check(statuses)
                 except ConfigurationError as error:
                     raise ConfigurationError(f"handler {shorten(handler.name)}: {error}") from None
+
+    def _check_name(self, handler: Handler) -> None:
+        if self._durable and not handler.is_named and needs_name(handler.name):
+            raise ConfigurationError(
+                f"handler {shorten(handler.name)} needs a name= of its own: a durable journal must find it again "
+                "after a restart, and that name may then be another's"
+            )
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(tuple(self._handlers.values()))

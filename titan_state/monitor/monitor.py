@@ -106,11 +106,11 @@ class Monitor(Runtime):
     # What is known.
 
     def executions(self) -> tuple[Execution, ...]:
-        """Return a snapshot of every execution that is tracked, as it was last seen.
+        """Return a snapshot of every execution that is watched, as it was last seen.
 
         Finished ones are among them for a while (`Thresholds.retention_s`).
         """
-        return tuple(self._tracker.snapshots())
+        return tuple(one for one in self._tracker.snapshots() if self._watches.covers(one.id, one.task_id))
 
     def check(self, execution_id: str, action: Action | str) -> Verdict:
         """Return whether a control action is legal, of the status that was last observed (`Verdict.as_of`).

@@ -84,6 +84,7 @@ class Poller:
         reader: Reader,
         commit: Callable[[list[Event]], None],
         room: Callable[[], Awaitable[None]],
+        has_room: Callable[[], bool],
         rng: random.Random,
     ) -> None:
         """Make a poller that does not run yet.
@@ -97,6 +98,7 @@ class Poller:
             reader: Reads single executions.
             commit: Takes the events.
             room: Returns when there is room for further events.
+            has_room: Returns whether they can be written down at present.
             rng: Jitter comes from it.
         """
         self._service = service
@@ -107,6 +109,7 @@ class Poller:
         self._commit = commit
         self._reader = reader
         self._room = room
+        self._has_room = has_room
         self._rng = rng
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -163,7 +166,8 @@ class Poller:
             if not self._tasks and self._planner.next_at() > now and not self._awaits_retry(now):
                 self._tracker.rest(now)
             behind_s = self._planner.behind_s(now, self._service.budget.limit / 60)
-            self._commit(self._tracker.tick(now, behind_s=behind_s))
+            if self._has_room():
+                self._commit(self._tracker.tick(now, behind_s=behind_s))
 
     def _send(self, choice: Choice) -> None:
         task = asyncio.create_task(self._request(choice), name="titan_state read")

@@ -6,7 +6,10 @@ What users do with a monitor is in `monitor.py`; each part decides for itself in
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from titan_state.client.service import TaskService
@@ -15,9 +18,12 @@ from titan_state.core.lifecycle import Lifecycle
 from titan_state.core.planner import Planner
 from titan_state.core.tracker import Tracker
 from titan_state.errors import MonitorClosedError
+from titan_state.journal.address import journal_of
 from titan_state.monitor.control import Control
 from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
-from titan_state.monitor.handlers import Filter, Handlers, Registry
+from titan_state.monitor.handler import Filter
+from titan_state.monitor.handlers import Handlers, Registry
+from titan_state.monitor.ledger import Ledger
 from titan_state.monitor.poller import Poller
 from titan_state.monitor.reader import Reader
 from titan_state.monitor.streams import Streams, Waits
@@ -26,19 +32,22 @@ from titan_state.monitor.watches import Watches
 from titan_state.monitor.watching import Watching
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from types import TracebackType
 
     from titan_state.client.profile import ServiceProfile
     from titan_state.core.anomalies import Thresholds
     from titan_state.core.budget import RequestBudget
-    from titan_state.core.events import Event
+    from titan_state.core.events import ActionUnknown, Event
+    from titan_state.journal.base import Journal
     from titan_state.monitor.callbacks import Options
+
+logger = logging.getLogger("titan_state.monitor")
 
 F = TypeVar("F", bound="Callable[[Any], Any]")
 
 BUFFER = 10_000
-"""How many events may wait for callbacks and streams; when there are more, reading waits."""
+"""How many events may wait for callbacks and streams in memory; when there are more, reading waits."""
 
 DRAIN_S = 10.0
 """How long leaving a monitor waits for open deliveries."""
@@ -53,6 +62,8 @@ class Runtime(Registry):
     Attributes:
         service: The client of the Task Service, which shares the request budget.
         lifecycle: The model.
+        account: Whose executions these are.
+        journal: Where events are written down.
         deliveries: What became of deliveries to handlers.
     """
 
@@ -61,6 +72,8 @@ class Runtime(Registry):
         url: str,
         token: str | Callable[[], str | Awaitable[str]],
         *,
+        account: str | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
         handlers: Handlers | None = None,
         lifecycle: Lifecycle | None = None,
         thresholds: Thresholds | None = None,
@@ -74,6 +87,9 @@ class Runtime(Registry):
         Args:
             url: The origin of the Task Service, as in `TITAN_API_URL`: without the `/api/v1` prefix.
             token: The bearer token, or a function, `def` or `async def`, that returns a valid one.
+            account: Whose executions these are, by default the origin: a journal belongs to one account.
+            journal: Where events are written down before anybody is told, and found again after a restart:
+                `sqlite:///path`, a `Path`, or a `Journal`; in memory by default. The monitor opens and closes it.
             handlers: Handlers that were registered apart from the monitor.
             lifecycle: The model, the documented one by default.
             thresholds: When something counts as an anomaly.
@@ -84,14 +100,16 @@ class Runtime(Registry):
                 when the body ends by an error.
 
         Raises:
-            ConfigurationError: The URL or the token cannot work, or a handler is for a status that the model does not
-                have.
+            ConfigurationError: The URL, the token or the journal cannot work, a handler is for a status that the model
+                does not have, or it needs a name.
         """
         self._clock = clock or SystemClock()
         self._rng = random.Random()  # noqa: S311 - jitter, nothing secret
         self.service = TaskService(url, token, profile=profile, budget=budget, clock=self._clock)
         self.lifecycle = lifecycle or Lifecycle.default()
-        self._handlers = Handlers(handlers or ())
+        self.account = account or self.service.origin
+        self.journal: Journal = journal_of(journal, self._clock)
+        self._handlers = Handlers(handlers or (), durable=self.journal.is_durable)
         self._handlers.check(self.lifecycle.statuses)
         self._tracker = Tracker(self.lifecycle, thresholds)
         self._planner = Planner(
@@ -100,7 +118,17 @@ class Runtime(Registry):
             newest_first=self.service.profile.newest_first,
         )
         self._watches = Watches()
-        self._dispatcher = Dispatcher(self._handlers, self.lifecycle.terminal, self._clock)
+        self._ledger = Ledger(self.journal, self._tracker, self._watches, self._clock, publish=self._publish)
+        self._outbox = self._ledger.outbox
+        self._commit = self._outbox.put
+        self._dispatcher = Dispatcher(
+            self._handlers,
+            self.lifecycle.terminal,
+            self._clock,
+            self.journal,
+            failed=self._end,
+            clean=self.service.redact,
+        )
         self.deliveries: DeliveryCounts = self._dispatcher.counts
         self._room = asyncio.Event()
         self._streams = Streams(self._room.set)
@@ -125,16 +153,26 @@ class Runtime(Registry):
             reader=self._reader,
             commit=self._commit,
             room=self._until_room,
+            has_room=lambda: not self._outbox.is_full,
             rng=self._rng,
         )
-        self._watching = Watching(self._watches, self._planner, self._tracker, self._clock, wake=self._poller.wake)
-        self._control = Control(self.service, self._tracker, self._clock, reader=self._reader, commit=self._commit)
-        self._waiting = Waiting(self._reader, self._tracker, self._waits, self._clock)
+        self._watching = Watching(self._watches, self._planner, self._tracker, self._clock, wake=self._wake)
+        self._control = Control(
+            self.service,
+            self._tracker,
+            self._clock,
+            reader=self._reader,
+            commit=self._commit,
+            committed=lambda: self._outbox.committed(patiently=False),
+        )
+        self._waiting = Waiting(self._reader, self._tracker, self._waits, self._clock, committed=self._outbox.committed)
         self._drain_s = drain_s
         self._runner: asyncio.Task[None] | None = None
+        self._helpers: set[asyncio.Task[None]] = set()
         self._body: asyncio.Task[Any] | None = None
         self._cancelling = 0
         self._fatal: Exception | None = None
+        self._leaving = False
         self._closed = False
 
     def __repr__(self) -> str:
@@ -144,11 +182,32 @@ class Runtime(Registry):
         if self._runner is not None or self._closed:
             raise MonitorClosedError("a monitor is entered once; make another one")
         await self.service.__aenter__()
+        try:
+            self._tracker.anchor(self._clock.now(), self._clock.time())
+            doubtful = await self._ledger.open(self.account, failed=self._end)
+        except BaseException:
+            self._closed = True
+            await self.service.close()
+            raise
         self._body = asyncio.current_task()
         self._cancelling = 0 if self._body is None else self._body.cancelling()
-        self._tracker.anchor(self._clock.now(), self._clock.time())
-        self._runner = asyncio.create_task(self._run(), name="titan_state monitor")
+        self._runner = asyncio.create_task(self._supervised(self._poller.run), name="titan_state monitor")
+        self._help(partial(self._ledger.follow, self._dispatcher.notify))
+        for event in doubtful:
+            self._help(partial(self._resolve, event))
+        if len(self._handlers):
+            self._dispatcher.begin()
         return self
+
+    async def _resolve(self, event: ActionUnknown) -> None:
+        with self._watching.busy_with(event.execution_id):
+            await self._control.resolve(event.execution_id, event.action)
+
+    def _help(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something beside everything else, for as long as the monitor runs."""
+        task = asyncio.create_task(self._supervised(work), name="titan_state helper")
+        self._helpers.add(task)
+        task.add_done_callback(self._helpers.discard)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -156,6 +215,7 @@ class Runtime(Registry):
         fatal, is_ours = self._fatal, False
         if fatal is not None and self._body is not None:
             is_ours = self._body.uncancel() <= self._cancelling
+        self._leaving = True
         closed = MonitorClosedError("the monitor was left")
         self._streams.end(closed)
         self._waits.fail(closed)
@@ -185,7 +245,10 @@ class Runtime(Registry):
                 await self._dispatcher.close(seconds)
             finally:
                 self._closed = True
-                await self.service.close()
+                try:
+                    await self._ledger.close()
+                finally:
+                    await self.service.close()
 
     async def _take_back(self) -> None:
         """Let our cancellation of the body come to nothing, if it is still on its way."""
@@ -196,33 +259,53 @@ class Runtime(Registry):
                 raise  # it is somebody else's
 
     async def _stop(self) -> None:
-        if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.gather(self._runner, return_exceptions=True)
+        tasks = [*self._helpers, *([] if self._runner is None else [self._runner])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self) -> None:
+    async def _supervised(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await self._poller.run()
+            await work()
         except Exception as error:  # noqa: BLE001 - raised out of the body, a mistake of our own too: none may go unseen
-            self._fatal = error
-            self._waits.fail(error)
-            self._streams.end(error)
-            if self._body is not None:
-                self._body.cancel()
+            self._end(error)
+
+    def _end(self, error: Exception) -> None:
+        """End the body with an error; the first one counts."""
+        if self._leaving:
+            logger.error("while the monitor was left: %s", error)
+            return
+        if self._fatal is not None:
+            return
+        self._fatal = error
+        self._waits.fail(error)
+        self._streams.end(error)
+        if self._body is not None:
+            self._body.cancel()
 
     def register(self, callback: F, filter_: Filter, options: Options) -> F:
         """Register a callback with this monitor."""
         filter_.check(self.lifecycle.statuses)
-        return self._handlers.register(callback, filter_, options)
+        self._handlers.register(callback, filter_, options)
+        if self._dispatcher.has_begun:
+            self._dispatcher.begin()
+        return callback
 
-    def _commit(self, events: list[Event]) -> None:
-        if events:
-            self._waits.put(events)
-            self._streams.put(events)
-            self._dispatcher.deliver(events)
+    def _wake(self) -> None:
+        """Take in that something is watched from now on."""
+        self._dispatcher.begin()
+        self._poller.wake()
+
+    def _publish(self, first: int, events: Sequence[Event]) -> None:
+        """Tell everybody of events that are written down."""
+        self._waits.put(events)
+        self._streams.put(events)
+        self._dispatcher.notify(first, events)
 
     async def _until_room(self) -> None:
-        await self._dispatcher.until_below(BUFFER)
+        await self._outbox.until_room()
+        if not self.journal.is_durable:
+            await self._dispatcher.until_below(BUFFER)
         while self._streams.backlog >= BUFFER:
             self._room.clear()
             await self._room.wait()

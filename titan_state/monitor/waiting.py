@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from titan_state.clock import within
 from titan_state.core.budget import Priority
@@ -15,7 +15,7 @@ from titan_state.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from titan_state.clock import Clock
     from titan_state.core.execution import Execution
@@ -27,7 +27,25 @@ if TYPE_CHECKING:
 class Waiting:
     """Waits for executions that are watched already."""
 
-    def __init__(self, reader: Reader, tracker: Tracker, waits: Waits, clock: Clock) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        tracker: Tracker,
+        waits: Waits,
+        clock: Clock,
+        *,
+        committed: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        """Make what waits.
+
+        Args:
+            reader: Reads what is not known in full any more.
+            tracker: What is known of executions.
+            waits: Those who wait.
+            clock: The time.
+            committed: Returns when everything that is known is written down.
+        """
+        self._committed = committed
         self._reader = reader
         self._tracker = tracker
         self._waits = waits
@@ -75,8 +93,10 @@ class Waiting:
     async def _end(self, execution_id: str) -> Execution:
         while not self._tracker.is_finished(execution_id):
             if self._tracker.is_missing(execution_id) or self._tracker.has_vanished(execution_id):
+                await self._waits.unless_ended(self._committed())
                 raise self._reader.not_found(execution_id)
             await self._waits.changed(execution_id)
+        await self._waits.unless_ended(self._committed())
         # where it finished long ago, only its id and status are remembered, and the rest is read again
         execution = await self._waits.unless_ended(self._reader.insist(execution_id, Priority.CONFIRMATION))
         return self._tracker.snapshot(execution_id) or execution  # that it runs again is yet to be confirmed

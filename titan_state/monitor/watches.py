@@ -29,6 +29,8 @@ class Watches:
         ids: The executions that are watched by their id.
         lists: The tasks that are watched, None for all executions, each with its baseline.
         held: How many are busy with an execution.
+        former: The lists that were watched before a restart, each with its baseline.
+        changed: The lists of which the baseline has changed since `take_changes`.
         aliases: For the tasks that a watched list's executions name, where that is not the one it is the list of:
             that one. A service may take a slug for a task's id.
     """
@@ -36,6 +38,8 @@ class Watches:
     ids: set[str] = attrs.field(factory=set)
     lists: dict[str | None, Baseline] = attrs.field(factory=dict)
     held: Counter[str] = attrs.field(factory=Counter)
+    former: dict[str | None, Baseline] = attrs.field(factory=dict)
+    changed: set[str | None] = attrs.field(factory=set)
     aliases: dict[str, str | None] = attrs.field(factory=dict)
 
     def __bool__(self) -> bool:
@@ -61,9 +65,19 @@ class Watches:
         if named not in (None, task_id) and task_id in self.lists and len(self.aliases) < MOST_ALIASES:
             self.aliases[named] = task_id
 
+    def enlist(self, task_id: str | None) -> bool:
+        """Watch a list, from where it was left off if it was watched before a restart; return whether that is new."""
+        if task_id in self.lists:
+            return False
+        self.lists[task_id] = self.former.get(task_id, Baseline())
+        self.changed.add(task_id)
+        return True
+
     def unlist(self, task_id: str | None) -> None:
         """Watch a list no longer."""
         self.lists.pop(task_id, None)
+        self.former.pop(task_id, None)
+        self.changed.add(task_id)
         self.aliases = {named: name for named, name in self.aliases.items() if name != task_id}
 
     def began(self, task_id: str | None, when: datetime | None) -> None:
@@ -71,12 +85,19 @@ class Watches:
         baseline = self.lists.get(task_id)
         if baseline is not None and baseline.since is None and not baseline.complete and when is not None:
             self.lists[task_id] = Baseline(when, complete=False)
+            self.changed.add(task_id)
 
     def swept(self, task_id: str | None) -> None:
         """Take in that every page of a list was read once."""
         baseline = self.lists.get(task_id)
-        if baseline is not None:
+        if baseline is not None and not baseline.complete:
             self.lists[task_id] = attrs.evolve(baseline, complete=True)
+            self.changed.add(task_id)
+
+    def take_changes(self) -> dict[str | None, Baseline | None]:
+        """Return the baselines that have changed since the last call, None for a list that is not watched any more."""
+        changed, self.changed = self.changed, set()
+        return {task_id: self.lists.get(task_id) for task_id in changed}
 
     def covers(self, execution_id: str, task_id: str | None, shown_by: str | None = None) -> bool:
         """Return whether an execution is watched.

@@ -8,7 +8,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from titan_state.core.retention import Baseline
 from titan_state.errors import ExecutionNotFoundError
 
 if TYPE_CHECKING:
@@ -52,9 +51,11 @@ class Watching:
 
     def begin_list(self, task_id: str | None) -> None:
         """Watch the executions of a task, None for all."""
-        if task_id not in self._watches.lists:
-            self._watches.lists[task_id] = Baseline()
-            self._planner.watch_list(task_id, self._clock.time())
+        if self._watches.enlist(task_id):
+            now = self._clock.time()
+            self._planner.watch_list(task_id, now)
+            known = (name for name, task in self._tracker.tasks() if self._watches.covers(name, task))
+            self._planner.expect([name for name in known if not self._watches.is_named(name)], now)
             self._wake()
 
     def end(self, execution_ids: Iterable[str], task_ids: Iterable[str | None]) -> None:

@@ -1,0 +1,210 @@
+"""Outbox: writes down what happened, with what is known after it, before anybody is told.
+
+Whatever came up while the journal was busy goes into one commit. What cannot be written waits here and is written
+later; when too much waits, nothing further is observed, since it will be seen again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from titan_state.clock import within
+from titan_state.core.redaction import redacted_event
+from titan_state.errors import JournalUnavailableError
+from titan_state.journal.base import Commit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from titan_state.clock import Clock
+    from titan_state.core.events import Event
+    from titan_state.core.retention import Baseline
+    from titan_state.core.state import Row
+    from titan_state.core.tracker import Tracker
+    from titan_state.journal.base import Journal
+    from titan_state.monitor.watches import Watches
+
+logger = logging.getLogger("titan_state.monitor")
+
+MOST: Final = 10_000
+"""How many events may wait to be written; when there are more, reading waits."""
+
+FIRST_RETRY_S: Final = 0.5
+LONGEST_RETRY_S: Final = 30.0
+"""How soon it is tried again to write: doubled from the first to the longest."""
+
+
+class Outbox:
+    """Takes events in order, and passes them on once they are written down."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        tracker: Tracker,
+        watches: Watches,
+        clock: Clock,
+        *,
+        publish: Callable[[int, Sequence[Event]], None],
+    ) -> None:
+        """Make an outbox that writes nothing yet.
+
+        Args:
+            journal: Where it is written down.
+            tracker: Knows what has changed.
+            watches: Know which baselines have changed.
+            clock: The time.
+            publish: Told of events that are written down, with the position of the first.
+        """
+        self._journal = journal
+        self._tracker = tracker
+        self._watches = watches
+        self._clock = clock
+        self._publish = publish
+        self._events: list[Event] = []
+        self._rows: dict[str, Row] = {}
+        self._lists: dict[str | None, Baseline | None] = {}
+        self._put = 0
+        self._written = 0
+        self._waiters: list[tuple[int, bool, asyncio.Future[None]]] = []
+        self._wake = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._room = asyncio.Event()
+        self._failure: Exception | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing further is to be observed at present."""
+        return len(self._events) >= MOST
+
+    def put(self, events: Sequence[Event] = ()) -> None:
+        """Have events written down, and whatever else has changed."""
+        if self._journal.is_durable:
+            if not (events or self._tracker.has_changes or self._watches.changed):
+                return
+            self._events += [redacted_event(event) for event in events]
+        elif events:
+            self._events += events
+        else:
+            return
+        self._put += 1
+        self._wake.set()
+
+    async def committed(self, *, patiently: bool = True) -> None:
+        """Return when everything that was put so far is written down.
+
+        Args:
+            patiently: Whether to wait until it can be written, if it cannot be at present.
+
+        Raises:
+            JournalUnavailableError: It cannot be written at present; it is tried again, though.
+            JournalError: Nothing can be written any more.
+        """
+        if self._written >= self._put:
+            return
+        if self._failure is not None:
+            raise self._failure
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((self._put, patiently, future))
+        await future
+
+    async def until_room(self) -> None:
+        """Return when there is room for further events."""
+        while self.is_full:
+            self._room.clear()
+            await self._room.wait()
+
+    async def run(self) -> None:
+        """Write until the end is asked for, and then what is left.
+
+        Raises:
+            JournalError: Nothing can be written any more.
+        """
+        try:
+            while True:
+                if self._written < self._put:
+                    await self._write()
+                if self._leaving.is_set():
+                    return
+                await self._wake.wait()
+                self._wake.clear()
+        except Exception as error:
+            self._failure = error
+            raise
+        finally:
+            failure = self._failure or JournalUnavailableError(
+                "what happened last could not be written down when the monitor was left: it is found again"
+            )
+            self._tell(self._put, failure)
+
+    def leave(self) -> None:
+        """End `run` after one more attempt to write what is left."""
+        self._leaving.set()
+        self._wake.set()
+
+    async def _write(self) -> None:
+        """Write what is there, and what comes up until it can be written."""
+        delay_s = FIRST_RETRY_S
+        while True:
+            events, count = self._events, self._put
+            commit = self._commit(events)
+            try:
+                await self._journal.append(commit)
+            except JournalUnavailableError as error:
+                if self._leaving.is_set():
+                    logger.error(  # noqa: TRY400 - where in our code that was tells nobody anything
+                        "%d events could not be written to the journal; they are found again at the next start: %s",
+                        len(self._events),
+                        error,
+                    )
+                    self._failure = error
+                    return
+                if delay_s == FIRST_RETRY_S:
+                    logger.error("events wait to be written to the journal: %s", error)  # noqa: TRY400 - as above
+                self._tell(count, error, impatient_only=True)
+                try:
+                    await within(self._clock, delay_s, self._leaving.wait())
+                except TimeoutError:
+                    delay_s = min(2 * delay_s, LONGEST_RETRY_S)
+            else:
+                if delay_s > FIRST_RETRY_S:
+                    logger.warning("events are written to the journal again")
+                del self._events[: len(commit.events)]
+                for row in commit.records:
+                    if self._rows.get(row[0]) is row:
+                        del self._rows[row[0]]
+                for key in commit.lists:
+                    self._lists.pop(key, None)
+                self._written = count
+                self._publish(self._journal.head - len(commit.events) + 1, commit.events)
+                self._tell(count, None)
+                self._room.set()
+                return
+
+    def _commit(self, events: Sequence[Event]) -> Commit:
+        if not self._journal.is_durable:
+            return Commit(events=tuple(events))
+        changes = self._tracker.take_changes()
+        self._rows |= {row[0]: row for row in changes.records}
+        self._lists |= self._watches.take_changes()
+        return Commit(
+            events=tuple(events),
+            records=tuple(self._rows.values()),
+            lists=dict(self._lists),
+            floor=changes.floor,
+            horizon=changes.horizon,
+        )
+
+    def _tell(self, count: int, error: Exception | None, *, impatient_only: bool = False) -> None:
+        """Wake those who wait for what was put up to a count."""
+        left = []
+        for number, patiently, future in self._waiters:
+            if number > count or (impatient_only and patiently):
+                left.append((number, patiently, future))
+            elif not future.done():
+                if error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(error)
+        self._waiters = left

@@ -38,6 +38,8 @@ VALUES = {
     "http_status": 409,
     "reset_s": 12.5,
     "delay": 3.0,
+    "subscription": "shop.export",
+    "holder": "process 7 on a-machine",
 }
 
 

@@ -30,7 +30,7 @@ async def write(journal: Journal, *events: Event) -> None:
 
 async def subscribed(journal: Journal, name: str = "us", **options: object) -> Subscription:
     values = {"since": "now", "head": 0} | options
-    return await journal.subscribe(name, values.pop("wants", everything), **values)  # type: ignore[arg-type]  # as said
+    return await journal.subscribe(name, values.pop("wants", everything), **values)  # type: ignore[arg-type]  # options of the caller's own
 
 
 def ids(deliveries: list) -> list[str]:

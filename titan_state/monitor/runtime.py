@@ -21,6 +21,7 @@ from titan_state.errors import MonitorClosedError
 from titan_state.journal.address import journal_of
 from titan_state.monitor.control import Control
 from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
+from titan_state.monitor.groups import is_only
 from titan_state.monitor.handler import Filter
 from titan_state.monitor.handlers import Handlers, Registry
 from titan_state.monitor.ledger import Ledger
@@ -222,7 +223,7 @@ class Runtime(Registry):
         await self._leave(error, is_ours=is_ours)
         if fatal is None or error is fatal:
             return
-        if _is_only(error, fatal) or (is_ours and (error is None or isinstance(error, asyncio.CancelledError))):
+        if is_only(error, fatal) or (is_ours and (error is None or isinstance(error, asyncio.CancelledError))):
             raise fatal from None
         if error is not None:
             error.add_note(f"the monitor had been ended by {fatal!r}")
@@ -315,10 +316,3 @@ class Runtime(Registry):
             raise self._fatal
         if self._runner is None or self._closed:
             raise MonitorClosedError("the monitor is not running: use it inside `async with`")
-
-
-def _is_only(error: BaseException | None, fatal: Exception) -> bool:
-    """Return whether a group, such as a task group raises, holds nothing but the fatal error and cancellations."""
-    if not isinstance(error, BaseExceptionGroup):
-        return False
-    return error.split(lambda one: one is fatal or isinstance(one, asyncio.CancelledError))[1] is None

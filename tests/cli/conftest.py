@@ -45,6 +45,13 @@ def serve():
         yield lambda *arguments, **options: stack.enter_context(served(*arguments, **options))
 
 
+@pytest.fixture(autouse=True)
+def state_directory(monkeypatch, tmp_path):
+    """Keep journals of the command in a directory of the test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
 @pytest.fixture
 def environment():
     """Return the environment of a user who has set, or not set, the two variables."""
@@ -76,7 +83,7 @@ def short_grace(monkeypatch):
     """Believe sooner than after 10 s that an execution does not exist."""
     monitor = Connection.monitor
     thresholds = Thresholds(not_found_s=0.5, replica_lag_s=0.2)
-    monkeypatch.setattr(Connection, "monitor", lambda self: monitor(self, thresholds=thresholds))
+    monkeypatch.setattr(Connection, "monitor", lambda self, **more: monitor(self, thresholds=thresholds, **more))
 
 
 @contextmanager

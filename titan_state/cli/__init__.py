@@ -12,10 +12,10 @@ from io import TextIOWrapper
 
 def main() -> None:
     """Run the command line and exit."""
-    missing = [name for name in ("typer", "rich") if find_spec(name) is None]
+    missing = [name for name in ("platformdirs", "rich", "typer") if find_spec(name) is None]
     if missing:
         sys.stderr.write(
-            f"titan-state: error: the command line needs {' and '.join(missing)}: pip install 'titan-state[cli]'\n"
+            f"titan-state: error: the command line needs {', '.join(missing)}: pip install 'titan-state[cli]'\n"
         )
         raise SystemExit(1)
     for stream in (sys.stdout, sys.stderr):

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from titan_state.cli import options
-from titan_state.cli.exits import Exit, table
+from titan_state.cli import control_app, journal_app, options
+from titan_state.cli.exits import Exit, codes, table
 
 app = typer.Typer(
     help="Watch the executions of the Titan platform, and control them safely.\n\n"
@@ -19,10 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they show local variables, the token among them
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-def _codes(*codes: Exit) -> str:
-    return "\b\nExit codes:\n" + table(*codes)
 
 
 def _show_version(wanted: bool) -> None:
@@ -63,7 +59,7 @@ def demo(
 
 @app.command(
     short_help="Show live what executions do.",
-    epilog=_codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.INTERRUPTED, Exit.TERMINATED),
+    epilog=codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.INTERRUPTED, Exit.TERMINATED),
 )
 def watch(
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Executions.", show_default=False)] = None,
@@ -74,6 +70,9 @@ def watch(
     url: options.Url = None,
     token: options.Token = None,
     per_minute: options.PerMinute = None,
+    account: options.Account = None,
+    journal: options.Journal = None,
+    no_journal: options.NoJournal = False,
     debug: options.Debug = False,
 ) -> None:
     """Show what executions do: a live table on a terminal, else a line for each event.
@@ -87,7 +86,7 @@ def watch(
 
     run(
         lambda: work(
-            Connection.of(url, token, per_minute),
+            Connection.of(url, token, per_minute, account=account, journal=journal, no_journal=no_journal),
             ids or (),
             tasks=task or (),
             everything=everything,
@@ -100,7 +99,7 @@ def watch(
 
 @app.command(
     short_help="Wait until executions have finished.",
-    epilog=_codes(
+    epilog=codes(
         Exit.OK,
         Exit.ERROR,
         Exit.USAGE,
@@ -120,6 +119,9 @@ def wait(
     url: options.Url = None,
     token: options.Token = None,
     per_minute: options.PerMinute = None,
+    account: options.Account = None,
+    journal: options.Journal = None,
+    no_journal: options.NoJournal = False,
     debug: options.Debug = False,
 ) -> None:
     """Wait until executions have finished; the exit code tells the outcome.
@@ -131,7 +133,15 @@ def wait(
     from titan_state.cli.running import run
     from titan_state.cli.wait import wait as work
 
-    run(lambda: work(Connection.of(url, token, per_minute), ids, timeout_s=timeout, as_json=as_json), debug=debug)
+    run(
+        lambda: work(
+            Connection.of(url, token, per_minute, account=account, journal=journal, no_journal=no_journal),
+            ids,
+            timeout_s=timeout,
+            as_json=as_json,
+        ),
+        debug=debug,
+    )
 
 
 @app.command(
@@ -144,6 +154,9 @@ def run_task(
     as_json: options.Json = False,
     url: options.Url = None,
     token: options.Token = None,
+    account: options.Account = None,
+    journal: options.Journal = None,
+    no_journal: options.NoJournal = False,
     debug: options.Debug = False,
 ) -> None:
     """Start an execution of a task, once."""
@@ -151,7 +164,16 @@ def run_task(
     from titan_state.cli.control import run as work
     from titan_state.cli.running import run
 
-    run(lambda: work(Connection.of(url, token), task, wait=wait, timeout_s=timeout, as_json=as_json), debug=debug)
+    run(
+        lambda: work(
+            Connection.of(url, token, account=account, journal=journal, no_journal=no_journal),
+            task,
+            wait=wait,
+            timeout_s=timeout,
+            as_json=as_json,
+        ),
+        debug=debug,
+    )
 
 
 @app.command("list")
@@ -170,77 +192,6 @@ def list_executions(
     from titan_state.cli.running import run
 
     run(lambda: work(Connection.of(url, token), task=task, status=status, limit=limit, as_json=as_json), debug=debug)
-
-
-@app.command(epilog=_codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.ILLEGAL))
-def check(
-    execution_id: options.ExecutionId,
-    action: Annotated[
-        str, typer.Argument(metavar="ACTION", help="The action: pause, resume or stop.", show_default=False)
-    ],
-    as_json: options.Json = False,
-    url: options.Url = None,
-    token: options.Token = None,
-    debug: options.Debug = False,
-) -> None:
-    """Say whether an action is legal now; only the status is read."""
-    from titan_state.cli.connection import Connection
-    from titan_state.cli.control import check as work
-    from titan_state.cli.running import run
-
-    run(lambda: work(Connection.of(url, token), execution_id, action, as_json=as_json), debug=debug)
-
-
-_CONTROL_CODES = _codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.ILLEGAL, Exit.REJECTED, Exit.UNKNOWN)
-
-
-@app.command(epilog=_CONTROL_CODES)
-def pause(
-    execution_id: options.ExecutionId,
-    force: options.Force = False,
-    as_json: options.Json = False,
-    url: options.Url = None,
-    token: options.Token = None,
-    debug: options.Debug = False,
-) -> None:
-    """Pause an execution, if its status allows it."""
-    _act("pause", execution_id, url, token, force=force, as_json=as_json, debug=debug)
-
-
-@app.command(epilog=_CONTROL_CODES)
-def resume(
-    execution_id: options.ExecutionId,
-    force: options.Force = False,
-    as_json: options.Json = False,
-    url: options.Url = None,
-    token: options.Token = None,
-    debug: options.Debug = False,
-) -> None:
-    """Resume a paused execution, if its status allows it."""
-    _act("resume", execution_id, url, token, force=force, as_json=as_json, debug=debug)
-
-
-@app.command(epilog=_CONTROL_CODES)
-def stop(
-    execution_id: options.ExecutionId,
-    force: options.Force = False,
-    as_json: options.Json = False,
-    url: options.Url = None,
-    token: options.Token = None,
-    debug: options.Debug = False,
-) -> None:
-    """Stop an execution before completion, if its status allows it."""
-    _act("stop", execution_id, url, token, force=force, as_json=as_json, debug=debug)
-
-
-def _act(
-    action: str, execution_id: str, url: str | None, token: str | None, *, force: bool, as_json: bool, debug: bool
-) -> None:
-    from titan_state.cli.connection import Connection
-    from titan_state.cli.control import act as work
-    from titan_state.cli.running import run
-
-    run(lambda: work(Connection.of(url, token), execution_id, action, force=force, as_json=as_json), debug=debug)
 
 
 @app.command(short_help="Write the model as a Mermaid diagram.")
@@ -289,3 +240,7 @@ def emulate(
         ),
         debug=debug,
     )
+
+
+control_app.add_to(app)
+journal_app.add_to(app)

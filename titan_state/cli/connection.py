@@ -1,14 +1,19 @@
-"""Connection: which service a command talks to, with which token, and how fast."""
+"""Connection: which service a command talks to, with which token, how fast, and where what happens is written down."""
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from titan_state.errors import ConfigurationError
+from titan_state.cli.output import remark
+from titan_state.cli.places import journal_path
+from titan_state.errors import ConfigurationError, JournalInUseError, JournalUnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from titan_state.monitor.monitor import Monitor
 
 DRAIN_S = 1.0
@@ -23,27 +28,47 @@ class Connection:
         url: Its origin.
         token: The bearer token; never printed.
         per_minute: The most requests to send in a minute, None for the library's default.
+        account: Whose executions these are, None for the origin.
+        journal: The address of the journal, None for the one in the usual place.
+        has_journal: Whether there is to be one at all.
     """
 
     url: str
     token: str = attrs.field(repr=False)
     per_minute: int | None = None
+    account: str | None = None
+    journal: str | None = None
+    has_journal: bool = False
 
     @classmethod
-    def of(cls, url: str | None, token: str | None, per_minute: int | None = None) -> Connection:
+    def of(
+        cls,
+        url: str | None,
+        token: str | None,
+        per_minute: int | None = None,
+        *,
+        account: str | None = None,
+        journal: str | None = None,
+        no_journal: bool = True,
+    ) -> Connection:
         """Return the connection that options and environment describe.
 
         Raises:
             ConfigurationError: The URL or the token is missing; the message says how to set it.
         """
-        if not url:
-            raise ConfigurationError(
-                "the address of the Task Service is missing: set TITAN_API_URL, or give --url "
-                "(for example https://api.webscraping.titannet.io; titan-state emulate starts one to try)"
-            )
+        url = required(url)
         if not token:
             raise ConfigurationError("the token is missing: set TITAN_TOKEN (or give --token, which others can see)")
-        return cls(url=url, token=token, per_minute=per_minute)
+        if journal and no_journal:
+            raise ConfigurationError("either --journal or --no-journal, not both")
+        return cls(
+            url=url,
+            token=token,
+            per_minute=per_minute,
+            account=account,
+            journal=journal or None,
+            has_journal=not no_journal,
+        )
 
     def monitor(self, **options: Any) -> Monitor:
         """Return a monitor of the service, not yet entered."""
@@ -52,4 +77,38 @@ class Connection:
 
         if self.per_minute is not None:
             options.setdefault("budget", RequestBudget(per_minute=self.per_minute))
-        return Monitor(self.url, self.token, drain_s=DRAIN_S, **options)
+        return Monitor(self.url, self.token, drain_s=DRAIN_S, account=self.account, **options)
+
+    @asynccontextmanager
+    async def monitoring(self) -> AsyncIterator[Monitor]:
+        """Run a monitor of the service, with its journal.
+
+        If the usual one cannot be used just now, it goes on without, and says so; one that was named must be usable.
+        """
+        async with AsyncExitStack() as stack:
+            if not self.has_journal:
+                monitor = await stack.enter_async_context(self.monitor())
+            elif self.journal is not None:
+                monitor = await stack.enter_async_context(self.monitor(journal=self.journal))
+            else:
+                path = journal_path(self.url, self.account)
+                try:
+                    monitor = await stack.enter_async_context(self.monitor(journal=path))
+                except (JournalInUseError, JournalUnavailableError) as error:
+                    remark(f"nothing is written down this time: {error}")
+                    monitor = await stack.enter_async_context(self.monitor())
+            yield monitor
+
+
+def required(url: str | None) -> str:
+    """Return the address of the service.
+
+    Raises:
+        ConfigurationError: It is missing; the message says how to set it.
+    """
+    if not url:
+        raise ConfigurationError(
+            "the address of the Task Service is missing: set TITAN_API_URL, or give --url "
+            "(for example https://api.webscraping.titannet.io; titan-state emulate starts one to try)"
+        )
+    return url

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 async def check(connection: Connection, execution_id: str, action: str, *, as_json: bool) -> int:
     """Say whether an action is legal now; nothing but a read is sent."""
     wanted = Action(action)
-    async with connection.monitor() as monitor:
+    async with connection.monitoring() as monitor:
         verdict = await shown(monitor.verdict(execution_id, wanted), lambda: "reading the status")
     if as_json:
         emit_json(
@@ -42,7 +42,7 @@ async def check(connection: Connection, execution_id: str, action: str, *, as_js
 async def act(connection: Connection, execution_id: str, action: str, *, force: bool, as_json: bool) -> int:
     """Send a control action, unless the status does not allow it."""
     wanted = Action(action)
-    async with connection.monitor() as monitor:
+    async with connection.monitoring() as monitor:
         execution = await shown(monitor.act(execution_id, wanted, force=force), lambda: f"{action} · until it is clear")
         leads_to = monitor.lifecycle.verdict(execution.status, wanted).leads_to
     if as_json:
@@ -56,7 +56,7 @@ async def act(connection: Connection, execution_id: str, action: str, *, force: 
 
 async def run(connection: Connection, task_id: str, *, wait: bool, timeout_s: float | None, as_json: bool) -> int:
     """Start an execution of a task, and wait for its end if asked to."""
-    async with connection.monitor() as monitor:
+    async with connection.monitoring() as monitor:
         execution = await shown(monitor.run(task_id), lambda: "starting · until it is clear")
         _tell_start(execution, as_json=as_json)
         if not wait:

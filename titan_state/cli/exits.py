@@ -75,6 +75,11 @@ def table(*codes: Exit) -> str:
     return "\n".join(f"  {code.value:>3}  {MEANINGS[code]}" for code in codes or Exit)
 
 
+def codes(*codes: Exit) -> str:
+    """Return the end of a command's help: its exit codes."""
+    return "\b\nExit codes:\n" + table(*codes)
+
+
 def of_error(error: BaseException) -> Exit:
     """Return the exit code of an error that ended a command."""
     from titan_state import errors

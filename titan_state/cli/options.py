@@ -30,6 +30,26 @@ PerMinute = Annotated[
         help="The most requests to send in a minute. The account's limit is shared by all its programs.",
     ),
 ]
+Account = Annotated[
+    str | None,
+    typer.Option(
+        "--account",
+        envvar="TITAN_ACCOUNT",
+        metavar="NAME",
+        help="Whose executions these are, if not the URL's only one.",
+    ),
+]
+Journal = Annotated[
+    str | None,
+    typer.Option(
+        "--journal",
+        envvar="TITAN_JOURNAL",
+        metavar="ADDRESS",
+        help="Where it is written down: sqlite:///path. By default a file for each account and URL in the state "
+        "directory.",
+    ),
+]
+NoJournal = Annotated[bool, typer.Option("--no-journal", help="Write nothing down.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, one object on a line.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the whole log.")]
 Timeout = Annotated[

@@ -68,7 +68,7 @@ async def wait(connection: Connection, ids: Sequence[str], *, timeout_s: float |
     Returns:
         The exit code: of several outcomes the worst.
     """
-    async with connection.monitor() as monitor:
+    async with connection.monitoring() as monitor:
         return await wait_with(monitor, ids, timeout_s=timeout_s, as_json=as_json)
 
 

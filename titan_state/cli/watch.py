@@ -11,6 +11,7 @@ from titan_state.cli.follow import follow
 from titan_state.cli.output import remark
 from titan_state.cli.screen import JsonLines, Lines, LiveBoard, is_live_terminal
 from titan_state.core.budget import Priority
+from titan_state.core.events import Transitioned
 from titan_state.errors import (
     ConfigurationError,
     ExecutionNotFoundError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from titan_state.cli.connection import Connection
     from titan_state.cli.screen import Screen
+    from titan_state.core.events import Event
     from titan_state.monitor.monitor import Monitor
 
 
@@ -49,7 +51,7 @@ async def watch(
     ids = tuple(dict.fromkeys(ids))
     if not (ids or tasks or everything):
         raise ConfigurationError("nothing to watch: name executions by id, or give --task or --all")
-    async with connection.monitor() as monitor:
+    async with connection.monitoring() as monitor:
         stream = monitor.events()
         for task in tasks:
             await _require_task(monitor, task)
@@ -61,6 +63,8 @@ async def watch(
         until = asyncio.gather(*ends) if ends_by_itself else None
         try:
             with _screen(monitor, as_json=as_json, ends_by_itself=ends_by_itself) as screen:
+                for known in await _known(monitor, ids):
+                    screen.show(known)
                 async with aclosing(follow(stream, until=until, every_s=screen.every_s)) as events:
                     async for event in events:
                         if event is None:
@@ -73,6 +77,15 @@ async def watch(
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, *([until] if until is not None else []), return_exceptions=True)
+
+
+async def _known(monitor: Monitor, ids: Sequence[str]) -> list[Event]:
+    """Return the last move of each execution that an earlier run has written down: what is told now goes on from it."""
+    found: list[Event] = []
+    for name in ids:
+        moves = [event for event in await monitor.journal.history(name) if isinstance(event, Transitioned)]
+        found += moves[-1:]
+    return found
 
 
 async def _require_task(monitor: Monitor, task_id: str) -> None:

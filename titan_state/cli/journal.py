@@ -16,6 +16,7 @@ from titan_state.cli.exits import Exit
 from titan_state.cli.output import emit, emit_json, remark
 from titan_state.cli.places import journal_path
 from titan_state.core.events import Transitioned
+from titan_state.core.lifecycle import Lifecycle
 from titan_state.errors import ConfigurationError, shorten
 from titan_state.journal.address import journal_of
 
@@ -92,8 +93,8 @@ def timeline(events: Sequence[Event], now: datetime) -> list[str]:
             entered, status = event.at, event.dest
         when = event.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         lines.append(f"{when}  {told}")
-    if entered is not None:
-        lines.append(f"{'':24}  is {status} since {wording.duration((now - entered).total_seconds())}")
+    if entered is not None and not Lifecycle.default().is_terminal(status):
+        lines.append(f"{'':24}  has been {status} for {wording.duration((now - entered).total_seconds())}")
     return lines
 
 

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from titan_state.monitor.handlers import Handlers as Handlers
     from titan_state.monitor.monitor import Monitor as Monitor
     from titan_state.monitor.streams import EventStream as EventStream
+    from titan_state.monitor.subscriber import Subscriber as Subscriber
 
 _HOMES = {
     "client.profile": ("ServiceProfile",),
@@ -137,6 +138,7 @@ _HOMES = {
     "monitor.handlers": ("Handlers",),
     "monitor.monitor": ("Monitor",),
     "monitor.streams": ("EventStream",),
+    "monitor.subscriber": ("Subscriber",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

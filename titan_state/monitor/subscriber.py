@@ -1,0 +1,125 @@
+"""Subscriber: callbacks in a program of their own, of what a monitor of the same machine writes into a journal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from titan_state.clock import Clock, SystemClock
+from titan_state.core.lifecycle import Lifecycle
+from titan_state.core.redaction import redacted
+from titan_state.errors import ConfigurationError, JournalUnavailableError
+from titan_state.journal.address import journal_of
+from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
+from titan_state.monitor.handlers import Handlers
+
+if TYPE_CHECKING:
+    import os
+
+    from titan_state.journal.base import Journal
+
+logger = logging.getLogger("titan_state.monitor")
+
+POLL_S: Final = 0.1
+"""How often the journal is asked for news."""
+
+DRAIN_S: Final = 10.0
+"""How long ending waits for open deliveries."""
+
+
+class Subscriber:
+    """Calls handlers for what a monitor, in another program of this machine, writes into a journal.
+
+    ```python
+    await Subscriber("sqlite:////var/lib/shop/titan.db", handlers).run()
+    ```
+
+    The handlers are those that a monitor takes, with the same promises: named subscriptions, at least once, in order
+    for each execution, further attempts, dead letters. It sends no requests, and needs neither URL nor token. Several
+    may follow one journal, with handlers of different names; while none of them runs, what is for them waits in the
+    journal.
+
+    Attributes:
+        journal: The journal.
+        deliveries: What became of deliveries to handlers.
+    """
+
+    def __init__(
+        self,
+        journal: str | os.PathLike[str] | Journal,
+        handlers: Handlers,
+        *,
+        lifecycle: Lifecycle | None = None,
+        clock: Clock | None = None,
+        drain_s: float = DRAIN_S,
+    ) -> None:
+        """Make a subscriber that does not run yet.
+
+        Args:
+            journal: Where the monitor writes: `sqlite:///path`, a `Path`, or a `Journal`.
+            handlers: Who is called.
+            lifecycle: The model of the monitor, the documented one by default.
+            clock: The time, the machine's own by default.
+            drain_s: How many seconds ending waits for open deliveries.
+
+        Raises:
+            ConfigurationError: The journal cannot be followed, there is no handler, or one cannot work: it has no name
+                that lasts, or it is for a status that the model does not have.
+        """
+        self._clock = clock or SystemClock()
+        self.journal: Journal = journal_of(journal, self._clock)
+        if not self.journal.is_durable:
+            raise ConfigurationError("a Subscriber follows a journal on disk: name the one that the monitor writes")
+        model = lifecycle or Lifecycle.default()
+        self._handlers = Handlers(handlers, durable=True)
+        self._handlers.check(model.statuses)
+        if not len(self._handlers):
+            raise ConfigurationError("a Subscriber without handlers does nothing: register a callback first")
+        self._drain_s = drain_s
+        self._failed: asyncio.Future[None] | None = None
+        self._dispatcher = Dispatcher(
+            self._handlers, model.terminal, self._clock, self.journal, failed=self._fail, clean=redacted
+        )
+        self.deliveries: DeliveryCounts = self._dispatcher.counts
+
+    def __repr__(self) -> str:
+        return f"<Subscriber of {self.journal.name}>"
+
+    async def run(self) -> None:
+        """Call the handlers until cancelled. Then open deliveries have `drain_s` seconds to come to their end.
+
+        Raises:
+            SubscriptionInUseError: Another program has a subscription of one of these names open.
+            JournalError: The journal cannot be used; the message says what to do.
+        """
+        self._failed = asyncio.get_running_loop().create_future()
+        await self.journal.open()
+        try:
+            self._dispatcher.begin()
+            news = asyncio.ensure_future(self._follow())
+            try:
+                await asyncio.wait((news, self._failed), return_when=asyncio.FIRST_COMPLETED)
+                for one in (news, self._failed):
+                    if one.done():
+                        one.result()
+            finally:
+                news.cancel()
+                await asyncio.gather(news, return_exceptions=True)
+                await self._dispatcher.close(self._drain_s)
+        finally:
+            self._failed.cancel()
+            await self.journal.close()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                if await self.journal.poll():
+                    self._dispatcher.notify()
+            except JournalUnavailableError as error:
+                logger.debug("the journal could not be asked for news: %s", error)
+            await self._clock.sleep(POLL_S)
+
+    def _fail(self, error: Exception) -> None:
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_exception(error)

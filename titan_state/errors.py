@@ -72,7 +72,8 @@ def shorten(text: str, limit: int = 200) -> str:
     return shown if len(cut) <= limit else shown[: limit - 1] + "…"
 
 
-def _rebuild(cls: type[TitanStateError], args: tuple[Any, ...], state: dict[str, Any]) -> TitanStateError:
+def rebuild(cls: type[TitanStateError], args: tuple[Any, ...], state: dict[str, Any]) -> TitanStateError:
+    """Return an error of another process: its class, what it was made with, and its attributes."""
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
@@ -83,7 +84,7 @@ class TitanStateError(Exception):
     """The root of all errors of this library."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
+        return rebuild, (type(self), self.args, self.__dict__)
 
 
 class ConfigurationError(TitanStateError, ValueError):

@@ -184,6 +184,9 @@ def list_executions(
     as_json: options.Json = False,
     url: options.Url = None,
     token: options.Token = None,
+    account: options.Account = None,
+    journal: options.Journal = None,
+    no_journal: options.NoJournal = False,
     debug: options.Debug = False,
 ) -> None:
     """List executions. A search by status looks at the first 20 pages."""
@@ -191,7 +194,16 @@ def list_executions(
     from titan_state.cli.listing import list_executions as work
     from titan_state.cli.running import run
 
-    run(lambda: work(Connection.of(url, token), task=task, status=status, limit=limit, as_json=as_json), debug=debug)
+    run(
+        lambda: work(
+            Connection.of(url, token, account=account, journal=journal, no_journal=no_journal),
+            task=task,
+            status=status,
+            limit=limit,
+            as_json=as_json,
+        ),
+        debug=debug,
+    )
 
 
 @app.command(short_help="Write the model as a Mermaid diagram.")

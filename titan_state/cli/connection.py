@@ -10,10 +10,13 @@ import attrs
 from titan_state.cli.output import remark
 from titan_state.cli.places import journal_path
 from titan_state.errors import ConfigurationError, JournalInUseError, JournalUnavailableError
+from titan_state.journal.address import journal_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
+    from titan_state.monitor.local import LocalMonitor
     from titan_state.monitor.monitor import Monitor
 
 DRAIN_S = 1.0
@@ -78,6 +81,34 @@ class Connection:
         if self.per_minute is not None:
             options.setdefault("budget", RequestBudget(per_minute=self.per_minute))
         return Monitor(self.url, self.token, drain_s=DRAIN_S, account=self.account, **options)
+
+    @asynccontextmanager
+    async def controlling(self, *, alone_with_journal: bool = True) -> AsyncIterator[Monitor | LocalMonitor]:
+        """Ask the monitor that runs on this machine and writes the journal, or run one alone.
+
+        What is done by the one that runs shares its budget, and its watchers see that it was ours.
+
+        Args:
+            alone_with_journal: Whether one that runs alone writes the journal.
+        """
+        from titan_state.monitor.local import local_monitor
+
+        async with AsyncExitStack() as stack:
+            path = self._path() if self.has_journal else None
+            running = None if path is None else await stack.enter_async_context(local_monitor(path))
+            if running is not None:
+                yield running
+            elif alone_with_journal:
+                yield await stack.enter_async_context(self.monitoring())
+            else:
+                yield await stack.enter_async_context(self.monitor())
+
+    def _path(self) -> Path | None:
+        """Return the file of the journal, None if it is none."""
+        if self.journal is None:
+            return journal_path(self.url, self.account)
+        path: Path | None = getattr(journal_of(self.journal), "path", None)
+        return path
 
     @asynccontextmanager
     async def monitoring(self) -> AsyncIterator[Monitor]:

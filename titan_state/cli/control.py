@@ -9,7 +9,7 @@ from titan_state.cli.exits import Exit
 from titan_state.cli.output import emit, emit_json
 from titan_state.cli.spinner import shown
 from titan_state.cli.wait import wait_with
-from titan_state.core.lifecycle import Action
+from titan_state.core.lifecycle import Action, Lifecycle
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 async def check(connection: Connection, execution_id: str, action: str, *, as_json: bool) -> int:
     """Say whether an action is legal now; nothing but a read is sent."""
     wanted = Action(action)
-    async with connection.monitoring() as monitor:
+    async with connection.controlling(alone_with_journal=False) as monitor:
         verdict = await shown(monitor.verdict(execution_id, wanted), lambda: "reading the status")
     if as_json:
         emit_json(
@@ -42,9 +42,9 @@ async def check(connection: Connection, execution_id: str, action: str, *, as_js
 async def act(connection: Connection, execution_id: str, action: str, *, force: bool, as_json: bool) -> int:
     """Send a control action, unless the status does not allow it."""
     wanted = Action(action)
-    async with connection.monitoring() as monitor:
+    async with connection.controlling() as monitor:
         execution = await shown(monitor.act(execution_id, wanted, force=force), lambda: f"{action} · until it is clear")
-        leads_to = monitor.lifecycle.verdict(execution.status, wanted).leads_to
+    leads_to = Lifecycle.default().verdict(execution.status, wanted).leads_to
     if as_json:
         emit_json({"id": execution_id, "action": action, "accepted": True, "execution": execution.to_dict()})
         return Exit.OK
@@ -56,12 +56,18 @@ async def act(connection: Connection, execution_id: str, action: str, *, force: 
 
 async def run(connection: Connection, task_id: str, *, wait: bool, timeout_s: float | None, as_json: bool) -> int:
     """Start an execution of a task, and wait for its end if asked to."""
+    if not wait:
+        async with connection.controlling() as controller:
+            _tell_start(await shown(controller.run(task_id), _starting), as_json=as_json)
+        return Exit.OK
     async with connection.monitoring() as monitor:
-        execution = await shown(monitor.run(task_id), lambda: "starting · until it is clear")
+        execution = await shown(monitor.run(task_id), _starting)
         _tell_start(execution, as_json=as_json)
-        if not wait:
-            return Exit.OK
         return await wait_with(monitor, (execution.id,), timeout_s=timeout_s, as_json=as_json)
+
+
+def _starting() -> str:
+    return "starting · until it is clear"
 
 
 def _tell_start(execution: Execution, *, as_json: bool) -> None:

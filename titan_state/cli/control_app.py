@@ -26,6 +26,9 @@ def check(
     as_json: options.Json = False,
     url: options.Url = None,
     token: options.Token = None,
+    account: options.Account = None,
+    journal: options.Journal = None,
+    no_journal: options.NoJournal = False,
     debug: options.Debug = False,
 ) -> None:
     """Say whether an action is legal now; only the status is read."""
@@ -33,7 +36,15 @@ def check(
     from titan_state.cli.control import check as work
     from titan_state.cli.running import run
 
-    run(lambda: work(Connection.of(url, token), execution_id, action, as_json=as_json), debug=debug)
+    run(
+        lambda: work(
+            Connection.of(url, token, account=account, journal=journal, no_journal=no_journal),
+            execution_id,
+            action,
+            as_json=as_json,
+        ),
+        debug=debug,
+    )
 
 
 def pause(

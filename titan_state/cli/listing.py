@@ -13,13 +13,16 @@ from titan_state.cli import wording
 from titan_state.cli.exits import Exit
 from titan_state.cli.output import emit, emit_json, remark
 from titan_state.cli.spinner import shown
+from titan_state.client.profile import ServiceProfile
 from titan_state.core.lifecycle import Lifecycle
 from titan_state.errors import shorten
+from titan_state.monitor.local import LocalMonitor
 
 if TYPE_CHECKING:
     from titan_state.cli.connection import Connection
-    from titan_state.client.service import TaskService
+    from titan_state.client.readings import Page
     from titan_state.core.execution import Execution
+    from titan_state.monitor.monitor import Monitor
 
 PAGES = 20
 """How many pages a search by status looks at: it must not spend the account's requests of a minute."""
@@ -45,13 +48,13 @@ class Search:
     looked_at: int = 0
     is_all: bool | None = None
 
-    async def run(self, service: TaskService) -> list[Execution]:
+    async def run(self, monitor: Monitor | LocalMonitor) -> list[Execution]:
         """Look through page after page, and return what was found."""
-        size = service.profile.page_limit
+        size = ServiceProfile().page_limit
         seen: set[str] = set()
         for _ in range(PAGES):
             wanted = size if self.status is not None else min(size, self.limit - len(self.found))
-            page = (await service.list(task_id=self.task, limit=wanted, offset=self.looked_at)).value
+            page = await _page(monitor, self.task, wanted, self.looked_at)
             self.looked_at += page.count
             for one in page.items:  # pages shift while new ones arrive, so one may come twice
                 if self.status is None or one.status == self.status:
@@ -74,8 +77,8 @@ async def list_executions(
 ) -> int:
     """Write the executions, newest first as far as the service sends them so."""
     search = Search(task, status, limit)
-    async with connection.monitor() as monitor:
-        found = await shown(search.run(monitor.service), search.told)
+    async with connection.controlling(alone_with_journal=False) as monitor:
+        found = await shown(search.run(monitor), search.told)
     if as_json:
         for one in found:
             emit_json(one.to_dict())
@@ -90,6 +93,12 @@ async def list_executions(
         are = "are" if search.is_all is False else "may be"
         remark(f"looked at {search.looked_at} executions, there {are} more{advice}")
     return Exit.OK
+
+
+async def _page(monitor: Monitor | LocalMonitor, task: str | None, limit: int, offset: int) -> Page:
+    if isinstance(monitor, LocalMonitor):
+        return await monitor.list(task_id=task, limit=limit, offset=offset)
+    return (await monitor.service.list(task_id=task, limit=limit, offset=offset)).value
 
 
 def _write(executions: list[Execution], *, with_task: bool) -> None:

@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.lifecycle import Action, Verdict
 from titan_state.errors import ConfigurationError
+from titan_state.monitor.arguments import require_id, seconds_of
+from titan_state.monitor.local_server import LocalServer
 from titan_state.monitor.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -58,6 +61,21 @@ class Monitor(Runtime):
             raise ConfigurationError(f"set the environment variable{'s' * (len(missing) > 1)} {' and '.join(missing)}")
         return cls(os.environ["TITAN_API_URL"], os.environ["TITAN_TOKEN"], **options)
 
+    async def __aenter__(self) -> Self:
+        """Open the journal, begin to read, and let other programs of this machine ask."""
+        await super().__aenter__()
+        path = getattr(self.journal, "path", None)
+        self._local = LocalServer(
+            {"verdict": self.verdict, "act": self.act, "run": self.run, "list": self.service.list}
+        )
+        if isinstance(path, Path):
+            await self._local.open(path)
+        return self
+
+    async def _stop(self) -> None:
+        await self._local.close()
+        await super()._stop()
+
     # Watching.
 
     def watch(self, *execution_ids: str) -> None:
@@ -72,7 +90,7 @@ class Monitor(Runtime):
     def watch_task(self, task_id: str) -> None:
         """Watch all executions of a task, those to come included. What has finished before is adopted silently."""
         self._ensure_open()
-        _require_id(task_id, "a task")
+        require_id(task_id, "a task")
         self._watching.begin_list(task_id)
 
     def watch_all(self) -> None:
@@ -101,7 +119,7 @@ class Monitor(Runtime):
     def _check(self, execution_ids: Iterable[str]) -> None:
         self._ensure_open()
         for execution_id in execution_ids:
-            _require_id(execution_id, "an execution")
+            require_id(execution_id, "an execution")
 
     # What is known.
 
@@ -197,7 +215,7 @@ class Monitor(Runtime):
             ForbiddenError: A scope is missing.
             MonitorClosedError: The monitor was left.
         """
-        seconds = _seconds(timeout)
+        seconds = seconds_of(timeout)
         if isinstance(execution_id, str):
             with self._busy_with(execution_id):
                 return await self._waiting.wait(execution_id, seconds, check=check)
@@ -226,7 +244,7 @@ class Monitor(Runtime):
         """
         ids = tuple(dict.fromkeys(execution_ids))
         with self._busy_with(*ids):
-            async for execution in self._waiting.as_completed(ids, _seconds(timeout)):
+            async for execution in self._waiting.as_completed(ids, seconds_of(timeout)):
                 yield execution
 
     # Control.
@@ -294,16 +312,7 @@ class Monitor(Runtime):
             ServiceError: The request was refused, or certainly did not reach the service.
         """
         self._ensure_open()
-        _require_id(task_id, "a task")
+        require_id(task_id, "a task")
         execution_id = await self._control.run(task_id, secret_payload)
         with self._watching.busy_with(execution_id):
             return await self._control.first_sight(execution_id)
-
-
-def _require_id(value: str, what: str) -> None:
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{what} is named by its id, a text that is not empty, not {value!r}")
-
-
-def _seconds(value: float | timedelta | None) -> float | None:
-    return value.total_seconds() if isinstance(value, timedelta) else value

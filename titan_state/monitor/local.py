@@ -1,0 +1,106 @@
+"""A monitor that runs in another program of this machine: it can be asked to check, to act, to run and to list."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from titan_state.core.lifecycle import Action
+from titan_state.errors import ActionOutcomeUnknownError, MonitorClosedError, RunOutcomeUnknownError, TitanStateError
+from titan_state.monitor.local_server import socket_path
+from titan_state.monitor.wire import LONGEST, read, written
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from titan_state.client.readings import Page
+    from titan_state.core.execution import Execution
+    from titan_state.core.lifecycle import Verdict
+
+
+class LocalMonitor:
+    """Asks a monitor of this machine, which shares its budget and explains what is done by it.
+
+    Its methods are those of `Monitor`. It does one thing at a time.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._turn = asyncio.Lock()
+
+    async def verdict(self, execution_id: str, action: Action | str) -> Verdict:
+        """Return whether a control action is legal; see `Monitor.verdict`."""
+        verdict: Verdict = await self._ask("verdict", execution_id, Action(action))
+        return verdict
+
+    async def act(self, execution_id: str, action: Action | str, *, force: bool = False) -> Execution:
+        """Send a control action, if the present status allows it; see `Monitor.act`."""
+        try:
+            execution: Execution = await self._ask("act", execution_id, Action(action), force=force)
+        except MonitorClosedError as error:
+            raise ActionOutcomeUnknownError(execution_id, Action(action), None) from error
+        return execution
+
+    async def run(self, task_id: str) -> Execution:
+        """Start an execution of a task, and watch it; see `Monitor.run`."""
+        try:
+            execution: Execution = await self._ask("run", task_id)
+        except MonitorClosedError as error:
+            raise RunOutcomeUnknownError(task_id, f"the monitor that was asked went away ({error})") from error
+        return execution
+
+    async def list(self, *, task_id: str | None = None, limit: int | None = None, offset: int = 0) -> Page:
+        """Read one page of executions; see `TaskService.list`."""
+        page: Page = await self._ask("list", task_id=task_id, limit=limit, offset=offset)
+        return page
+
+    async def _ask(self, method: str, *values: Any, **options: Any) -> Any:
+        async with self._turn:
+            try:
+                self._writer.write(written({"method": method, "values": values, "options": options}))
+                await self._writer.drain()
+                line = await self._reader.readline()
+            except (OSError, ValueError) as error:
+                raise MonitorClosedError(f"the monitor of this machine cannot be reached any more: {error}") from error
+        if not line:
+            raise MonitorClosedError("the monitor of this machine was left before it answered")
+        answer = read(line)
+        failure = answer.get("error")
+        if isinstance(failure, TitanStateError):
+            raise failure
+        return answer["result"]
+
+    async def close(self) -> None:
+        """Ask no more."""
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+
+@asynccontextmanager
+async def local_monitor(journal: Path) -> AsyncIterator[LocalMonitor | None]:
+    """Connect to the monitor that writes a journal, in another program of this machine.
+
+    Args:
+        journal: The journal's file.
+
+    Yields:
+        The monitor, None if none can be reached.
+    """
+    if not hasattr(asyncio, "open_unix_connection"):
+        yield None
+        return
+    try:
+        reader, writer = await asyncio.open_unix_connection(socket_path(journal), limit=LONGEST)
+    except OSError:  # none runs, or it cannot be asked
+        yield None
+        return
+    monitor = LocalMonitor(reader, writer)
+    try:
+        yield monitor
+    finally:
+        await monitor.close()

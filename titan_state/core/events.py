@@ -5,7 +5,6 @@ An event says what was observed; it holds no behaviour and decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
 
@@ -14,7 +13,6 @@ import attrs
 from titan_state.core.anomalies import DETAILS_AND_LOGS, AnomalyKind, Severity
 from titan_state.core.execution import Execution
 from titan_state.core.lifecycle import Action
-from titan_state.errors import PayloadError
 
 SCHEMA: Final = 1
 """The version of what `Event.to_dict` returns. It grows by one when a reader must change."""
@@ -48,34 +46,14 @@ class Event:
     def to_dict(self) -> dict[str, Any]:
         """Return the event as JSON types: `schema`, `type`, `id`, then its attributes; times as ISO 8601 in UTC."""
         shown: dict[str, Any] = {"schema": SCHEMA, "type": self.type, "id": self.id}
-        for name in _NAMES[type(self)]:
-            value = getattr(self, name)
+        for field in attrs.fields(type(self)):
+            value = getattr(self, field.name)
             if isinstance(value, datetime):
                 value = value.isoformat()
             elif isinstance(value, Execution):
                 value = value.to_dict()
-            shown[name] = value
+            shown[field.name] = value
         return shown
-
-    @staticmethod
-    def from_dict(shown: Mapping[str, Any]) -> Event:
-        """Return the event of which `to_dict` was written, by this version or an older one.
-
-        Raises:
-            PayloadError: It is no event, or one that a newer version has written.
-        """
-        try:
-            kind = _KINDS[shown["type"]]
-            if shown["schema"] > SCHEMA:
-                raise PayloadError(f"the event has schema {shown['schema']}, this version reads up to {SCHEMA}")
-            values: dict[str, Any] = {}
-            for name in _NAMES[kind]:
-                value = shown[name]
-                decode = _DECODERS.get(name)
-                values[name] = value if decode is None or value is None else decode(value)
-            return kind(**values)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise PayloadError(f"no event was written there ({error!r})", body=str(shown)[:400]) from error
 
 
 @attrs.frozen(kw_only=True)
@@ -197,29 +175,3 @@ class ActionUnknown(ActionEvent):
     """A control action was sent and no answer came: it may or may not have been carried out."""
 
     type: ClassVar[str] = "action_unknown"
-
-
-_DECODERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "at": datetime.fromisoformat,
-    "after": datetime.fromisoformat,
-    "before": datetime.fromisoformat,
-    "since": datetime.fromisoformat,
-    "execution": Execution.from_dict,
-    "kind": AnomalyKind,
-    "severity": Severity,
-    "action": Action,
-}
-
-
-_ALL: Final[tuple[type[Event], ...]] = (
-    Event,
-    Transitioned,
-    AnomalyDetected,
-    AnomalyCleared,
-    ActionSent,
-    ActionAccepted,
-    ActionRefused,
-    ActionUnknown,
-)
-_KINDS: Final = {kind.type: kind for kind in _ALL[1:]}
-_NAMES: Final = {kind: tuple(field.name for field in attrs.fields(kind)) for kind in _ALL}

@@ -148,7 +148,7 @@ class Execution:
             if value is not None:
                 shown[name] = value.isoformat() if isinstance(value, datetime) else value
         if self.extra:
-            shown["extra"] = _plain(self.extra)
+            shown["extra"] = plain(self.extra)
         if self.dropped:
             shown["dropped"] = list(self.dropped)
         return shown
@@ -216,7 +216,7 @@ def _choose(name: str, payload: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]
     return chosen, others
 
 
-def _plain(value: Any, levels: int = _DEEPEST) -> Any:
+def plain(value: Any, levels: int = _DEEPEST) -> Any:
     """Return a copy that any JSON writer can write: nesting ends somewhere, and every text can be encoded."""
     if isinstance(value, str):
         return value if _is_text(value) else value.encode(errors="replace").decode()
@@ -225,9 +225,9 @@ def _plain(value: Any, levels: int = _DEEPEST) -> Any:
     if isinstance(value, Mapping):
         if not levels:
             return "…"
-        return {_plain(key): _plain(inner, levels - 1) for key, inner in value.items()}
+        return {plain(key): plain(inner, levels - 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner, levels - 1) for inner in value] if levels else "…"
+        return [plain(inner, levels - 1) for inner in value] if levels else "…"
     return value
 
 

@@ -37,7 +37,8 @@ AT_ONCE: Final = 10_000
 """How many events one transaction drops at most: appending waits for it."""
 
 _LETTERS: Final = (
-    "SELECT subscription, body, state, attempts, error, deliveries.at, due FROM deliveries JOIN events USING (position)"
+    "SELECT subscription, execution_id, seq, body, state, attempts, error, deliveries.at, due "
+    "FROM deliveries JOIN events USING (position)"
 )
 
 
@@ -49,8 +50,10 @@ class Overview:
 
     def history(self, execution_id: str) -> list[Event]:
         """Return the events of an execution, in order."""
-        rows = self._store.rows("SELECT body FROM events WHERE execution_id = ? ORDER BY seq", execution_id)
-        return [self._store.event(body) for (body,) in rows]
+        rows = self._store.rows(
+            "SELECT execution_id, seq, body FROM events WHERE execution_id = ? ORDER BY seq", execution_id
+        )
+        return [self._store.event(*row) for row in rows]
 
     def subscriptions(self, now: float) -> list[SubscriptionState]:
         """Return all subscriptions, by name."""
@@ -111,10 +114,10 @@ class Overview:
         return found
 
     def _letter(self, row: tuple[Any, ...]) -> Letter:
-        name, body, state, attempts, error, at, due = row
+        name, execution_id, seq, body, state, attempts, error, at, due = row
         return Letter(
             subscription=name,
-            event=self._store.event(body),
+            event=self._store.event(execution_id, seq, body),
             is_dead=state == DEAD,
             attempts=attempts,
             error=error or "",
@@ -197,9 +200,9 @@ class Overview:
     def _faults(self) -> list[str]:
         found = [line for (line,) in self._store.rows("PRAGMA integrity_check") if line != "ok"]
         count = 0
-        for position, body in self._store.each("SELECT position, body FROM events"):
+        for position, *row in self._store.each("SELECT position, execution_id, seq, body FROM events"):
             try:
-                self._store.event(body)
+                self._store.event(*row)
             except JournalError:
                 count += 1
                 if count <= NAMED:

@@ -6,7 +6,6 @@ SQLite is used in a thread of its own, one whole transaction at a time, so the e
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import secrets
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from titan_state.clock import SystemClock
+from titan_state.core import codec
 from titan_state.errors import JournalError, JournalUnavailableError
 from titan_state.journal import database
 from titan_state.journal.base import BEGINNING, NOW
@@ -123,8 +123,7 @@ class SqliteJournal:
         self._tail.extend(commit.events)
 
     def _append(self, first: int, commit: Commit) -> None:
-        bodies = [json.dumps(event.to_dict(), ensure_ascii=False, separators=(",", ":")) for event in commit.events]
-        self._tables.append(first, commit, bodies, self._synchronous)
+        self._tables.append(first, commit, [codec.written(event) for event in commit.events], self._synchronous)
 
     async def subscribe(
         self, name: str, wants: Callable[[Event], bool], *, since: Since, head: int

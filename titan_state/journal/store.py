@@ -5,18 +5,19 @@ Synchronous, for one thread; errors of SQLite come out as those of the journal.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from titan_state.core.events import Event
+from titan_state.core import codec
 from titan_state.errors import PayloadError
 from titan_state.journal.database import damaged, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from titan_state.core.events import Event
 
 FULL: Final = "FULL"
 NORMAL: Final = "NORMAL"
@@ -79,12 +80,12 @@ class Store:
 
     def events(self, condition: str, *values: Any) -> list[tuple[int, Event]]:
         """Return events with their positions, where a condition holds."""
-        rows = self.rows(f"SELECT position, body FROM events WHERE {condition}", *values)  # noqa: S608 - our own text
-        return [(position, self.event(body)) for position, body in rows]
+        rows = self.rows(f"SELECT position, execution_id, seq, body FROM events WHERE {condition}", *values)  # noqa: S608 - our own text
+        return [(position, self.event(*row)) for position, *row in rows]
 
-    def event(self, body: str) -> Event:
+    def event(self, execution_id: str, seq: int, body: str) -> Event:
         """Return the event that was written as `body`."""
         try:
-            return Event.from_dict(json.loads(body))
-        except (PayloadError, ValueError) as error:
+            return codec.read(execution_id, seq, body)
+        except PayloadError as error:
             raise damaged(self.path, f"an event in it cannot be read: {error}") from error

@@ -7,7 +7,23 @@ import sys
 
 import pytest
 
-COMMANDS = ["demo", "watch", "wait", "run", "list", "check", "pause", "resume", "stop", "diagram", "emulate"]
+COMMANDS = [
+    "demo",
+    "watch",
+    "wait",
+    "run",
+    "list",
+    "check",
+    "pause",
+    "resume",
+    "stop",
+    "history",
+    "deliveries",
+    "subscriptions",
+    "journal",
+    "diagram",
+    "emulate",
+]
 
 
 def test_help_names_every_command_and_exit_code(titan):

@@ -1,7 +1,8 @@
 """Codec: events as a journal keeps them, in few bytes and little time: JSON by name, without what goes without saying.
 
 What is None, or a field's default, is left out, and so are the execution's id and the event's number, which a journal
-has beside; times are seconds since 1970. For everybody else there is `Event.to_dict`.
+has beside. Times are seconds since 1970, exact to the microsecond until the year 2242. For everybody else there is
+`Event.to_dict`.
 """
 
 from __future__ import annotations

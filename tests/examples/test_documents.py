@@ -20,6 +20,7 @@ DOCUMENTS = ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in sort
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text(encoding="utf-8")
+JOURNAL = (ROOT / "docs" / "journal.md").read_text(encoding="utf-8")
 CALLBACKS = (ROOT / "docs" / "callbacks.md").read_text(encoding="utf-8")
 
 
@@ -67,6 +68,20 @@ async def test_the_program_about_callbacks_runs_as_it_stands(start, tmp_path):
         "stock running -> failed - check first: execution details and platform logs",
     ]
     assert program.lines[-1] == "2 delivered, 1 given up"
+
+
+async def test_the_program_about_the_journal_runs_as_it_stands(start, tmp_path):
+    """Pasted into a file it runs, and shows a restart: numbers go on, and what happened meanwhile is delivered."""
+    (text,) = blocks("python", JOURNAL)
+    file = tmp_path / "journal.py"
+    file.write_text(text, encoding="utf-8")
+    program = await start(file)
+    assert await program.end() == (0, "")
+    assert "prices is completed - state and numbers went on" in program.lines
+    (exported,) = [line for line in program.lines if line.startswith("exporting prices:")]
+    told = [line for line in program.lines if " -> " in line]
+    assert told[-1] == f"{exported.removeprefix('exporting ')} running -> completed"
+    assert [line.partition(" ")[0] for line in told] == [f"prices:{seq}" for seq in range(1, len(told) + 1)]
 
 
 async def test_the_program_about_another_lifecycle_runs_as_it_stands(start, tmp_path):

@@ -15,6 +15,7 @@ from titan_state import (
     Handlers,
     JournalUnavailableError,
     Monitor,
+    MonitorClosedError,
     RequestBudget,
     Subscriber,
     SubscriptionInUseError,
@@ -132,6 +133,33 @@ async def test_in_a_process_that_is_killed(service, path, tmp_path):
         firsts = list(dict.fromkeys(own))
         assert firsts == sorted(firsts)
         assert firsts[-1] - firsts[0] == len(firsts) - 1
+
+
+async def test_a_callback_may_act_by_the_monitor(service, path):
+    """What a callback does goes through the monitor; without one it is said that there is none."""
+    service.add(Plan(id="a", steps=[Step("running")]))
+    handlers = Handlers()
+    subscriber: list[Subscriber] = []
+
+    @handlers.on_running(name="brake")
+    async def brake(event):
+        async with subscriber[0].monitor() as monitor:
+            assert await monitor.verdict(event.execution_id, "pause")
+            await monitor.pause(event.execution_id)
+            await monitor.resume(event.execution_id, force=True)
+            await monitor.stop(event.execution_id, force=True)
+
+    async with monitor_of(service, path) as monitor:
+        subscriber.append(Subscriber(path, handlers))
+        async with running(subscriber[0]):
+            await asyncio.sleep(0.3)
+            assert (await monitor.wait("a", check=False)).status == "cancelled"
+            actions = [one.action for one in await monitor.journal.history("a") if one.type == "action_accepted"]
+            await true(lambda: subscriber[0].deliveries.delivered >= 1)
+    assert actions == ["pause", "resume", "stop"]
+    with pytest.raises(MonitorClosedError, match="no monitor that writes"):
+        async with subscriber[0].monitor():
+            pass
 
 
 async def test_a_name_is_used_once(service, path):

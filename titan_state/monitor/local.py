@@ -53,6 +53,18 @@ class LocalMonitor:
             raise RunOutcomeUnknownError(task_id, f"the monitor that was asked went away ({error})") from error
         return execution
 
+    async def pause(self, execution_id: str, *, force: bool = False) -> Execution:
+        """Pause an execution. See `act`."""
+        return await self.act(execution_id, Action.PAUSE, force=force)
+
+    async def resume(self, execution_id: str, *, force: bool = False) -> Execution:
+        """Resume a paused execution. See `act`."""
+        return await self.act(execution_id, Action.RESUME, force=force)
+
+    async def stop(self, execution_id: str, *, force: bool = False) -> Execution:
+        """Stop an execution before completion. See `act`."""
+        return await self.act(execution_id, Action.STOP, force=force)
+
     async def list(self, *, task_id: str | None = None, limit: int | None = None, offset: int = 0) -> Page:
         """Read one page of executions; see `TaskService.list`."""
         page: Page = await self._ask("list", task_id=task_id, limit=limit, offset=offset)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from titan_state.clock import Clock, SystemClock
 from titan_state.core.lifecycle import Lifecycle
 from titan_state.core.redaction import redacted
-from titan_state.errors import ConfigurationError, JournalUnavailableError
+from titan_state.errors import ConfigurationError, JournalUnavailableError, MonitorClosedError
 from titan_state.journal.address import journal_of
 from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
 from titan_state.monitor.handlers import Handlers
+from titan_state.monitor.local import local_monitor
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import AsyncIterator
 
     from titan_state.journal.base import Journal
+    from titan_state.monitor.local import LocalMonitor
 
 logger = logging.getLogger("titan_state.monitor")
 
@@ -36,9 +40,9 @@ class Subscriber:
     ```
 
     The handlers are those that a monitor takes, with the same promises: named subscriptions, at least once, in order
-    for each execution, further attempts, dead letters. It sends no requests, and needs neither URL nor token. Several
-    may follow one journal, with handlers of different names; while none of them runs, what is for them waits in the
-    journal.
+    for each execution, further attempts, dead letters. It sends no requests itself and needs neither URL nor token; its
+    callbacks may ask the monitor (`monitor`). Several may follow one journal, with handlers of different names; while
+    none of them runs, what is for them waits in the journal.
 
     Attributes:
         journal: The journal.
@@ -110,6 +114,28 @@ class Subscriber:
         finally:
             self._failed.cancel()
             await self.journal.close()
+
+    @asynccontextmanager
+    async def monitor(self) -> AsyncIterator[LocalMonitor]:
+        """Ask the monitor that writes the journal: it checks, acts, runs and lists, within its own budget.
+
+        ```python
+        async with subscriber.monitor() as monitor:
+            await monitor.stop(event.execution_id)
+        ```
+
+        Yields:
+            The monitor.
+
+        Raises:
+            MonitorClosedError: None runs on this machine, or it cannot be asked.
+        """
+        path = getattr(self.journal, "path", None)
+        async with AsyncExitStack() as stack:
+            found = None if path is None else await stack.enter_async_context(local_monitor(path))
+            if found is None:
+                raise MonitorClosedError(f"no monitor that writes {self.journal.name} can be asked on this machine")
+            yield found
 
     async def _follow(self) -> None:
         while True:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+import pytest
 
 from titan_state.emulator import TaskServiceEmulator
 from titan_state.testing import ManualClock
@@ -20,6 +22,15 @@ async def spent(clock: ManualClock, work: Awaitable[T], *, seconds: float = 120.
         if task.done():
             break
     return await asyncio.wait_for(task, 10)
+
+
+async def true(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
+    """Return when a condition holds that threads or processes bring about: no clock moves them."""
+    for _ in range(int(seconds * 200)):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    pytest.fail("it never came true")
 
 
 def posts(service: TaskServiceEmulator) -> list[str]:

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 from deliveries import Desk
-from test_dispatcher import moved, true
+from pace import true
+from test_dispatcher import moved
 
 from titan_state import Handlers, TemporaryError
 from titan_state.clock import SystemClock

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 from deliveries import Desk
+from pace import true
 
 from titan_state import Execution, Handlers, PermanentError, TemporaryError
 from titan_state.core.events import Transitioned
@@ -30,15 +31,6 @@ def moved(execution_id: str, seq: int = 1, dest: str = "completed") -> Transitio
         dest=dest,
         before=NOW,
     )
-
-
-async def true(condition) -> None:
-    """Return when a condition holds that threads bring about: no clock moves them."""
-    for _ in range(10_000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    pytest.fail("it never came true")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from pace import true
 
 from titan_state import (
     Action,
@@ -65,15 +66,6 @@ class Lives:
 @pytest.fixture
 def lives(service: TaskServiceEmulator, path: Path) -> Lives:
     return Lives(service, path)
-
-
-async def true(condition, seconds: float = 20.0) -> None:
-    """Return when a condition holds."""
-    for _ in range(int(seconds * 100)):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it never came true")
 
 
 def still(name: str) -> Plan:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pace import true
 
 from titan_state import (
     ConfigurationError,
@@ -57,14 +58,6 @@ def recording(name: str = "recorder", **options) -> tuple[Handlers, list[str]]:
     handlers, seen = Handlers(), []
     handlers.on_transition(lambda event: seen.append(event.id), name=name, **options)
     return handlers, seen
-
-
-async def true(condition, seconds: float = 20.0) -> None:
-    for _ in range(int(seconds * 100)):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it never came true")
 
 
 @asynccontextmanager

@@ -284,6 +284,8 @@ class SqliteJournal:
 
 
 def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere that signal would end it
+        return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

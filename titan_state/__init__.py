@@ -70,6 +70,11 @@ if TYPE_CHECKING:
     from titan_state.errors import UnknownActionError as UnknownActionError
     from titan_state.errors import WaitError as WaitError
     from titan_state.errors import WaitTimeoutError as WaitTimeoutError
+    from titan_state.journal.base import Delivery as Delivery
+    from titan_state.journal.base import Journal as Journal
+    from titan_state.journal.memory import MemoryJournal as MemoryJournal
+    from titan_state.journal.sqlite import SqliteJournal as SqliteJournal
+    from titan_state.monitor.calling import current_delivery as current_delivery
     from titan_state.monitor.handlers import Handlers as Handlers
     from titan_state.monitor.monitor import Monitor as Monitor
     from titan_state.monitor.streams import EventStream as EventStream
@@ -135,6 +140,10 @@ _HOMES = {
         "WaitError",
         "WaitTimeoutError",
     ),
+    "journal.base": ("Delivery", "Journal"),
+    "journal.memory": ("MemoryJournal",),
+    "journal.sqlite": ("SqliteJournal",),
+    "monitor.calling": ("current_delivery",),
     "monitor.handlers": ("Handlers",),
     "monitor.monitor": ("Monitor",),
     "monitor.streams": ("EventStream",),

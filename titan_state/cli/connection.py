@@ -62,8 +62,6 @@ class Connection:
         url = required(url)
         if not token:
             raise ConfigurationError("the token is missing: set TITAN_TOKEN (or give --token, which others can see)")
-        if journal and no_journal:
-            raise ConfigurationError("either --journal or --no-journal, not both")
         return cls(
             url=url,
             token=token,

@@ -49,7 +49,7 @@ Journal = Annotated[
         "directory.",
     ),
 ]
-NoJournal = Annotated[bool, typer.Option("--no-journal", help="Write nothing down.")]
+NoJournal = Annotated[bool, typer.Option("--no-journal", help="Write nothing down, whatever --journal says.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, one object on a line.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the whole log.")]
 Timeout = Annotated[

@@ -224,7 +224,7 @@ def lease(path: Path, holder: Callable[[], str]) -> sqlite3.Connection:
                 raise
             raise JournalInUseError(
                 f"the journal {path} is used by another monitor ({holder()}): end it, or name another file; "
-                "callbacks of another program belong into a Subscriber"
+                "callbacks of another program belong in a Subscriber"
             ) from None
         except BaseException:
             connection.close()

@@ -90,6 +90,7 @@ class SqliteJournal:
         self._open: dict[str, SqliteSubscription] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_open = False
+        self._is_beating = False
 
     @property
     def head(self) -> int:
@@ -135,7 +136,8 @@ class SqliteJournal:
         cursor = await self.do(self._tables.hold, name, start, holder, now, now + HELD_S, self._may_take)
         exceptions = await self.do(self._tables.exceptions, name)
         subscription = SqliteSubscription(self, self._tables, name, wants, cursor, exceptions, self._clock)
-        if not self._open:
+        if not self._is_beating:
+            self._is_beating = True
             self._begin(self._beat(), "titan_state journal heartbeat")
         self._open[name] = subscription
         return subscription

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 
@@ -13,14 +14,25 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 RUNS = Plan(id="runs", steps=(Step("running", 0.0),))
 
 
+async def watched(service):
+    """Return when somebody has read a list: what is added from then on is not taken for what was there before."""
+    async with asyncio.timeout(60):
+        while not any("/executions" in request.path for request in service.requests):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(1.1)  # dates of answers are whole seconds
+
+
 async def test_completed_ones_are_called_back_for(start):
     """It tells of what completes and of what fails, those to come included, and Ctrl-C leaves without a traceback."""
     plans = [
         Plan(id="good", steps=(Step("running", 0.5), Step("completed", 1.0))),
         Plan(id="bad", steps=(Step("running", 0.5), Step("failed", 1.0))),
     ]
-    async with TaskServiceEmulator(Scenario(plans)) as service:
+    async with TaskServiceEmulator() as service:
         program = await start(EXAMPLES / "on_completed.py", service=service)
+        await watched(service)
+        for plan in plans:
+            service.add(plan)
         await program.until("completed  good", "failed     bad")
         service.add(Plan(id="later", steps=(Step("running", 0.0), Step("completed", 0.0))))
         await program.until("completed  later")
@@ -37,8 +49,11 @@ async def test_a_task_alone_can_be_watched(start):
         Plan(id="other", task_id="t2", steps=(Step("running", 0.0), Step("completed", 1.0))),
         Plan(id="mine", task_id="t1", steps=(Step("running", 0.0), Step("completed", 1.5))),
     ]
-    async with TaskServiceEmulator(Scenario(plans, [Task(id="t1"), Task(id="t2")])) as service:
+    async with TaskServiceEmulator(Scenario([], [Task(id="t1"), Task(id="t2")])) as service:
         program = await start(EXAMPLES / "on_completed.py", "t1", service=service)
+        await watched(service)
+        for plan in plans:
+            service.add(plan)
         await program.until("completed  mine")
         assert (await program.end(by=signal.SIGINT))[0] == 0
     assert len(program.lines) == 1
@@ -91,8 +106,11 @@ async def test_anomalies_are_told_once_and_when_they_are_over(start):
         Plan(id="odd", steps=(Step("running", 0.0), Step("hibernating", 1.0), Step("running", 1.5))),
         Plan(id="again", steps=(Step("running", 0.0), Step("completed", 1.0), Step("running", 1.5))),
     ]
-    async with TaskServiceEmulator(Scenario(plans)) as service:
+    async with TaskServiceEmulator() as service:
         program = await start(EXAMPLES / "anomaly_alert.py", service=service)
+        await watched(service)
+        for plan in plans:
+            service.add(plan)
         await program.until(
             "unknown_status of odd", "over: unknown_status of odd", "left_terminal of again", "PAGE: again"
         )

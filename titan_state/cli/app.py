@@ -206,6 +206,10 @@ def list_executions(
     )
 
 
+control_app.add_to(app)
+journal_app.add_to(app)
+
+
 @app.command(short_help="Write the model as a Mermaid diagram.")
 def diagram() -> None:
     """Write the model of statuses and legal moves as a Mermaid state diagram."""
@@ -252,7 +256,3 @@ def emulate(
         ),
         debug=debug,
     )
-
-
-control_app.add_to(app)
-journal_app.add_to(app)

@@ -64,7 +64,7 @@ def show_deliveries(
     run(lambda: work(place(journal, url, account), dead_only=dead, as_json=as_json), debug=debug)
 
 
-@deliveries.command(epilog=NO_SUCH)
+@deliveries.command(short_help="Make deliveries once more that were given up.", epilog=NO_SUCH)
 def retry(
     event_ids: Annotated[list[str], typer.Argument(metavar="EVENT", help="The ids of the events.", show_default=False)],
     subscription: Named = None,

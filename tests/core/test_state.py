@@ -134,6 +134,48 @@ def test_what_vanished_comes_back():
     assert cleared(new.observe(Execution("e", "running"), sent_at=22.0, received_at=22.0)) == [AnomalyKind.VANISHED]
 
 
+def test_a_flip_in_doubt_stays_so():
+    """A flip that a lagging replica may have feigned is still in doubt after a restart: undoing it is no surprise."""
+    scene = remembering()
+    scene.see("running", 8.0)
+    scene.act(Action.PAUSE, 9.0)
+    scene.see("paused", 10.0)
+    new, _ = Store().restart(scene.tracker, 10.5)
+    new.restore(saved(scene), now=10.5)
+    new.observe(Execution("e", "running"), sent_at=11.0, received_at=11.0)
+    events = new.observe(Execution("e", "running"), sent_at=17.0, received_at=17.0)
+    assert moved(events) == [("paused", "running")]
+    assert raised(events) == []
+
+
+def test_a_flip_that_is_settled_stays_so():
+    """A flip that a read beyond the lag agreed with is not in doubt after a restart: the next is unexpected."""
+    scene = remembering()
+    scene.see("running", 0.0)
+    scene.act(Action.PAUSE, 1.0)
+    scene.see("paused", 2.0)
+    store = Store()
+    store.save(scene.tracker)
+    scene.see("paused", 10.0)
+    store.save(scene.tracker)
+    new, _ = store.restart(scene.tracker, 11.0)
+    new.observe(Execution("e", "running"), sent_at=12.0, received_at=12.0)
+    events = new.observe(Execution("e", "running"), sent_at=18.0, received_at=18.0)
+    assert raised(events) == [AnomalyKind.UNEXPECTED_FLIP]
+
+
+def test_a_task_that_was_learned_late_survives():
+    """What a later read says of the task of an execution is not lost with the program."""
+    scene = remembering()
+    scene.see("running", 0.0)
+    store = Store()
+    store.save(scene.tracker)
+    scene.see("running", 1.0, task_id="t")
+    store.save(scene.tracker)
+    new, _ = store.restart(scene.tracker, 2.0)
+    assert new.task_of("e") == "t"
+
+
 def test_no_number_is_used_twice():
     """What was forgotten altogether leaves a floor, above which the numbers of others begin."""
     scene = remembering()

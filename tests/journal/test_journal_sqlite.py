@@ -317,6 +317,24 @@ async def test_the_limits_keep_themselves(sqlite, clock, monkeypatch, caplog):
     assert again.head == 2
 
 
+async def test_the_log_has_a_most(sqlite, clock, monkeypatch):
+    """Of a log that grows too long the oldest events are dropped, however young they are."""
+    monkeypatch.setattr("titan_state.journal.sqlite.MOST_EVENTS", 3)
+    journal = sqlite()
+    await led(journal)
+    await write(journal, *[moved("a", seq) for seq in range(1, 8)])
+    for _ in range(7):
+        await clock.advance(10)
+        await journal.do(int)
+    assert [event.seq for event in await journal.history("a")] == [5, 6, 7]
+
+
+def test_how_sure_an_event_is_on_the_disk(path):
+    """Anything but the two modes is refused."""
+    with pytest.raises(ConfigurationError, match="synchronous must be FULL or NORMAL, not 'OFF'"):
+        SqliteJournal(path, synchronous="OFF")
+
+
 async def test_verify_tells_what_is_missing(sqlite, path):
     """Gaps, events that cannot be read and a state that is too old are told in words."""
     journal = sqlite()

@@ -104,13 +104,13 @@ class Judge:
             self._end_odd(record, execution, received_at)
         if record.task_id is None:
             record.identify(execution)
+        before = rare.flip, len(rare.intents)
         if rare.flip is not None and sent_at >= record.since + self._lag_s:
             rare.flip = None
         if rare.intents:
-            count = len(rare.intents)
             settle(self._lifecycle, rare, record, sent_at)
-            if len(rare.intents) < count:
-                self._chronicle.mark(record.id)
+        if (rare.flip, len(rare.intents)) != before:
+            self._chronicle.mark(record.id)
 
     def _end_odd(self, record: Record, execution: Execution, received_at: float) -> None:
         """Take down that an execution is no longer in a status outside the model."""

@@ -78,6 +78,7 @@ class Tracker(Knowledge):
             record.look(execution, sent_at, received_at)
             if record.task_id is None and execution.task_id is not None:
                 record.identify(execution)
+                self._chronicle.mark(record.id)
                 self._watchdogs.arm(record, received_at)  # its task may have thresholds of its own
             return []
         if record is None:

@@ -173,7 +173,6 @@ class Journal(Protocol):
     Attributes:
         name: What it is called in messages.
         is_durable: Whether what is written down outlives the program.
-        head: The position of the last event, as far as is known; 0 before the first.
     """
 
     name: str

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from titan_state.clock import SystemClock
 from titan_state.core import codec
-from titan_state.errors import JournalError, JournalUnavailableError
+from titan_state.errors import ConfigurationError, JournalError, shorten
 from titan_state.journal import database
-from titan_state.journal.base import BEGINNING, NOW
+from titan_state.journal.base import BEGINNING
 from titan_state.journal.overview import AGE_S, MOST_EVENTS, Overview
 from titan_state.journal.sqlite_subscription import SqliteSubscription
-from titan_state.journal.store import FULL, Store
+from titan_state.journal.store import FULL, NORMAL, Store
 from titan_state.journal.tables import Tables
 
 if TYPE_CHECKING:
@@ -72,10 +72,15 @@ class SqliteJournal:
             synchronous: Whether an event is safe from a failure of the machine when a callback sees it (FULL), or only
                 from one of the program.
             clock: The time, the machine's own by default.
+
+        Raises:
+            ConfigurationError: `synchronous` is neither of the two.
         """
+        if synchronous not in (FULL, NORMAL):
+            raise ConfigurationError(f"synchronous must be {FULL} or {NORMAL}, not {shorten(repr(synchronous))}")
         self.path = Path(path).expanduser().absolute()
         self.name = str(self.path)
-        self._synchronous = FULL if synchronous == FULL else "NORMAL"
+        self._synchronous = synchronous
         self._clock = clock or SystemClock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="titan_state journal")
         self._holder = f"process {os.getpid()} on {socket.gethostname()}"
@@ -143,8 +148,6 @@ class SqliteJournal:
         return subscription
 
     def _start(self, since: Since, head: int) -> int:
-        if since == NOW:
-            return head
         if isinstance(since, datetime):
             first = self._tables.first_since(since.timestamp())
             return self._tables.head() if first is None else first - 1
@@ -267,7 +270,7 @@ class SqliteJournal:
             cursors = [(name, one.cursor) for name, one in self._open.items()]
             try:
                 await self.do(self._tables.beat, cursors, now, now + HELD_S)
-            except JournalUnavailableError as error:
+            except JournalError as error:  # if it is worse than busy, whoever appends says so
                 logger.debug("it could not be written down that subscriptions are open: %s", error)
 
     async def _keep_in_order(self) -> None:
@@ -280,8 +283,8 @@ class SqliteJournal:
                         "subscription %s was removed: no program has had it open for %g days", name, AGE_S / 86_400
                     )
                 await self._prune(now - AGE_S, MOST_EVENTS)
-            except JournalUnavailableError as error:
-                logger.info("the journal could not be pruned: %s", error)
+            except JournalError as error:
+                logger.warning("the journal could not be pruned: %s", error)
             await self._clock.sleep(UPKEEP_S)
 
 

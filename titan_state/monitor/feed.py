@@ -175,9 +175,7 @@ class Feed:
             delivery = lane.queue[0]
             try:
                 is_delivered = await deliver(self, self.handler, lane, delivery)
-            except (
-                Exception
-            ):  # a mistake of ours, a journal that broke, an error that cannot be shown: the lane goes on
+            except Exception:  # a mistake of ours, or a journal that broke: the lane goes on
                 logger.exception("handler %s was given up for event %s", self.handler.name, shorten(delivery.event.id))
                 is_delivered = False
                 await self._set_aside(delivery)

@@ -133,10 +133,10 @@ class Outbox:
             self._failure = error
             raise
         finally:
-            failure = self._failure or JournalUnavailableError(
+            self._failure = self._failure or JournalUnavailableError(
                 "what happened last could not be written down when the monitor was left: it is found again"
             )
-            self._tell(self._put, failure)
+            self._tell(self._put, self._failure)
 
     def leave(self) -> None:
         """End `run` after one more attempt to write what is left."""

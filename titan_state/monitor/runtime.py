@@ -235,9 +235,11 @@ class Runtime(Registry):
         """
         seconds = self._drain_s if error is None or is_ours else min(HURRIED_S, self._drain_s)
         try:
-            if is_ours and not isinstance(error, asyncio.CancelledError):
-                await self._take_back()
-            await self._stop()
+            try:
+                if is_ours and not isinstance(error, asyncio.CancelledError):
+                    await self._take_back()
+            finally:
+                await self._stop()
         except BaseException:
             seconds = min(HURRIED_S, seconds)
             raise

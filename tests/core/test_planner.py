@@ -24,7 +24,7 @@ def test_nothing_is_due_where_nothing_is_watched(desk):
     """Without a watch there is no next request, at no time, and nothing is late."""
     assert desk.planner.next(10.0) is None
     assert desk.planner.next_at() == inf
-    assert desk.planner.behind_s(10.0, 2.0) == 0.0
+    assert desk.planner.behind_s(10.0) == 0.0
 
 
 def test_a_watched_execution_is_read_at_once_and_then_again(desk):
@@ -165,8 +165,8 @@ def test_lateness_is_told_against_the_plan(desk):
     """Reading everything in turn is the plan; what is later than two rounds of it is behind."""
     for number in range(10):
         desk.planner.watch(f"e{number}", 0.0)
-    assert desk.planner.behind_s(10.0, 2.0) == 0.0
-    assert desk.planner.behind_s(100.0, 2.0) == 90.0
+    assert desk.planner.behind_s(10.0) == 0.0
+    assert desk.planner.behind_s(100.0) == 90.0
 
 
 def test_a_confirmation_that_settles_nothing_is_not_repeated_at_once(desk):

@@ -195,7 +195,7 @@ def test_what_is_watched_twice_is_read_on(listed):
     listed.due(0.0)
     listed.read("a", 0.0)
     listed.planner.unwatch_list(None)
-    assert listed.planner.behind_s(0.0, 2.0) == 0.0
+    assert listed.planner.behind_s(0.0) == 0.0
     assert listed.due(10.0) == ["a"]
 
 
@@ -293,7 +293,7 @@ def test_a_list_that_is_refused_is_not_tried_again(desk):
             desk.page(target, now, live(*names))
         else:
             refused.append(desk.planner.list_refused(target))
-            assert desk.planner.behind_s(now, 2.0) < 10.0
+            assert desk.planner.behind_s(now) < 10.0
             assert desk.planner.next_at() <= now + 4.0
 
     log = desk.play(300.0, answer)

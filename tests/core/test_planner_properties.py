@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from titan_state import Execution
+from titan_state.core.listing import Shown
 from titan_state.core.reads import ListPage
 from titan_state.monitor.watches import Watches
 
@@ -135,11 +136,11 @@ class AnyWorld(RuleBasedStateMachine):
         for name, status in shows.items():
             self.see(name, status, sent_at)
         all_new = bool(shows) and not known
-        self.planner.page_read(target, list(shows), sent_at=sent_at, now=self.now, last=last, all_new=all_new)
+        self.planner.page_read(target, Shown(list(shows), last, all_new), sent_at=sent_at, now=self.now)
 
     @invariant()
     def lateness_is_a_number(self):
-        assert 0.0 <= self.planner.behind_s(self.now, 2.0) < inf
+        assert 0.0 <= self.planner.behind_s(self.now) < inf
 
     @rule()
     def settle(self):

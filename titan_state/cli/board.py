@@ -179,7 +179,10 @@ class Board:
     def _status(self, executions: Sequence[Execution]) -> Text:
         budget = self._monitor.service.budget
         shown = Text(no_wrap=True, overflow="ellipsis", style="dim")
-        shown.append(f"{self._monitor.remaining} of {budget.limit:g} requests left")
+        limit = (
+            "no request limit" if budget.limit is None else f"{self._monitor.remaining} of {budget.limit} requests left"
+        )
+        shown.append(limit)
         if self._monitor.is_blind:
             shown.append(" · ⚠ blind: nothing is seen", style="bold red")
         elif remark := self._sight.remark():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
-from math import inf
+from math import exp, inf
 from typing import Final
 
 from titan_state.errors import ConfigurationError, shorten
@@ -33,6 +33,21 @@ KEPT_SHARE: Final = 20
 """One in how many slots of the minute is kept for control at most: what is kept is lost to polls for good, and a low
 limit has none to spare."""
 
+HEADROOM: Final = 4
+"""What other clients of the account spend is left to them, and one in how many of it more: so much they may grow
+before a request of theirs, or of ours, is refused."""
+
+LEAST_SHARE: Final = 10
+"""One in how many slots of the minute is for reads at least, however much others spend; `Remaining` still binds."""
+
+OTHERS_FADE_S: Final = 30.0
+"""In how many seconds an estimate of what others spend that has become too high loses all but 37 % of the excess."""
+
+INTERVAL_S: Final = 0.5
+UNLIMITED_INTERVAL_S: Final = 1.0
+"""How soon the same thing is read again at the earliest, by default, and where no limit is in force: a change is then
+noticed after half of it on average. The first is what 120 requests a minute allow for a single thing."""
+
 ROUNDING: Final = 1e-9
 """By how much of a request the refilled bucket may be short, so that the time that `ready_at` names is one."""
 
@@ -52,7 +67,8 @@ class RequestBudget:
     In no 60 s window more requests are sent than the limit, where each counts from when it is sent until 60 s after
     its answer was received. Within that they are paced: a bucket refills at the limit's rate, and holds a small burst.
     Everything but control leaves a reserve in the bucket, so that a burst of polls does not hold control up, and keeps
-    the same number of slots in the window free, up to a twentieth of the limit.
+    the same number of slots in the window free, up to a twentieth of the limit. What other clients of the account
+    spend shows in the service's headers: everything but control leaves it to them, with some room to grow.
 
     Attributes:
         min_interval_s: How soon the same thing is read again, at the earliest.
@@ -60,38 +76,46 @@ class RequestBudget:
 
     def __init__(
         self,
-        per_minute: int = 120,
+        per_minute: int | None = 120,
         burst: int | None = None,
         *,
         reserve: int = 2,
         learn: bool = False,
-        min_interval_s: float = 1.0,
+        min_interval_s: float | None = None,
     ) -> None:
         """Make a budget.
 
         Args:
             per_minute: The most requests in any minute. The documentation's typical default is about 120 for each
-                account, shared by all its processes. Headers of the service only lower it.
+                account, shared by all its processes. Headers of the service only lower it. None where the deployment
+                has no limit: reads then keep the pace of `min_interval_s`, unless a header tells of a limit after all.
             burst: How many requests may go at once after a quiet time, those of the reserve included; a twelfth of
                 the limit by default, and always one more than the reserve.
             reserve: How many requests everything but control leaves to it; less where the limit is that low.
             learn: Whether headers of the service may raise the limit above `per_minute`, too.
-            min_interval_s: How soon the same thing is read again, at the earliest, in seconds.
+            min_interval_s: How soon the same thing is read again, at the earliest, in seconds: 0.5 by default, and 1
+                where there is no limit.
 
         Raises:
             ConfigurationError: A number that cannot work.
         """
-        _check("per_minute", per_minute, least=1)
+        if per_minute is not None:
+            _check("per_minute", per_minute, least=1)
         _check("reserve", reserve, least=0)
         if burst is not None:
             _check("burst", burst, least=1)
+        if min_interval_s is None:
+            min_interval_s = INTERVAL_S if per_minute is not None else UNLIMITED_INTERVAL_S
         is_number = isinstance(min_interval_s, int | float) and not isinstance(min_interval_s, bool)
         if not is_number or not 0 <= min_interval_s < inf:
             raise ConfigurationError(f"min_interval_s must be a number of seconds, 0 or more, not {min_interval_s!r}")
         self.min_interval_s = float(min_interval_s)
-        self._cap = per_minute
+        self._cap = LARGEST if per_minute is None else per_minute
         self._learn = learn
-        self._limit = per_minute
+        self._limit = self._cap
+        self._others = 0.0  # what other clients of the account spend in a minute
+        self._others_at = -inf
+        self._told_limit = 0  # what the service says, which may be more than ours
         self._wanted_reserve = reserve
         self._wanted_burst = burst
         self._level = float(1 + self._reserve)  # one request at once; a restart must not be a burst
@@ -106,12 +130,23 @@ class RequestBudget:
         self._told_at = -inf
 
     def __repr__(self) -> str:
-        return f"<RequestBudget of {self._limit} a minute, {len(self._in_flight)} in flight>"
+        limit = "no limit" if self.limit is None else f"{self.limit} a minute"
+        return f"<RequestBudget of {limit}, {len(self._in_flight)} in flight>"
 
     @property
-    def limit(self) -> int:
-        """The most requests in any minute, as far as is known now."""
-        return self._limit
+    def limit(self) -> int | None:
+        """The most requests in any minute, as far as is known now; None if there is no limit."""
+        return self._limit if self._limit < LARGEST else None
+
+    @property
+    def others(self) -> int:
+        """How many requests other clients of the account have sent in the past minute, as far as headers show it."""
+        return round(self._others)
+
+    def rate(self, now: float) -> float:
+        """Return how many reads may be sent per second at present, in the long run."""
+        self._advance(now)
+        return self._share / WINDOW_S
 
     @property
     def in_flight(self) -> int:
@@ -131,12 +166,11 @@ class RequestBudget:
         self._advance(now)
         need = 1 if priority is Priority.CONTROL else 1 + self._reserve
         at = max(now, self._blocked_until)
-        rate = self._limit / WINDOW_S
         have = min(self._level, self._told)
         if have < need - ROUNDING:
-            at = max(at, now + (need - have) / rate)
-        kept = min(need - 1, self._limit // KEPT_SHARE)
-        over = len(self._in_flight) + len(self._frees_at) + 1 + kept - self._limit
+            at = max(at, now + (need - have) / (self._limit / WINDOW_S))
+        most = self._limit if priority is Priority.CONTROL else self._share
+        over = len(self._in_flight) + len(self._frees_at) + 1 - most
         if over > 0:
             if over > len(self._frees_at):
                 return inf
@@ -179,7 +213,10 @@ class RequestBudget:
         if limit is not None and limit >= 1:
             self._limit = min(limit, LARGEST if self._learn else self._cap)
             self._level = min(self._level, self._burst)
+            self._told_limit = min(limit, LARGEST)
         if remaining is not None and remaining >= 0:
+            ours = len(self._in_flight) + len(self._frees_at)
+            self._saw_others(self._told_limit - min(remaining, LARGEST) - ours, now)
             # The service may or may not have counted what is in flight: it is taken as not counted.
             self._told = min(self._told, float(min(remaining, LARGEST)) - len(self._in_flight))
             self._told_at = max(self._told_at, now)
@@ -213,6 +250,22 @@ class RequestBudget:
         self._advance(now)
         left = self._limit - len(self._in_flight) - len(self._frees_at)
         return max(0, int(min(left, self._told)))
+
+    @property
+    def _share(self) -> int:
+        """How many requests in any minute everything but control is held to."""
+        kept = min(self._reserve, self._limit // KEPT_SHARE)
+        most = self._limit - kept
+        if self._others < 1 or self._told_limit < 1:
+            return most
+        left = self._told_limit - kept - int(self._others * (1 + 1 / HEADROOM)) - 1
+        return max(1, min(most, max(left, self._limit // LEAST_SHARE)))
+
+    def _saw_others(self, spent: int, now: float) -> None:
+        """Take in what others have spent in the past minute, by the service's count less ours."""
+        fades = exp(-max(0.0, now - self._others_at) / OTHERS_FADE_S)
+        self._others_at = max(now, self._others_at)
+        self._others = max(float(spent), self._others * fades + max(0, spent) * (1.0 - fades), 0.0)
 
     @property
     def _reserve(self) -> int:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from titan_state.core.events import Cause
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Lifecycle, Move
+    from titan_state.core.outlook import Outlook
     from titan_state.core.suspects import Suspects
     from titan_state.core.watchdogs import Watchdogs
 
@@ -53,6 +54,7 @@ class Judge:
         suspects: Suspects,
         absences: Absences,
         watchdogs: Watchdogs,
+        outlook: Outlook,
     ) -> None:
         self._lifecycle = lifecycle
         self._lag_s = thresholds.replica_lag_s
@@ -61,6 +63,7 @@ class Judge:
         self._counts = suspects.counts
         self._absences = absences
         self._watchdogs = watchdogs
+        self._outlook = outlook
 
     def observe(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
         """Take in a read of an execution."""
@@ -235,6 +238,10 @@ class Judge:
     ) -> None:
         """Make the record stand in `status` from now on, and end what that ends."""
         left = record.status if left is None else left
+        if left == UNSEEN:
+            self._outlook.past(execution)
+        else:
+            self._outlook.moved(record, left, execution, received_at)
         record.status = status
         record.since = received_at
         record.look(execution, sent_at, received_at)

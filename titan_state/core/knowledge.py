@@ -14,6 +14,7 @@ from titan_state.core.absence import Absences
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.chronicle import Chronicle
 from titan_state.core.lifecycle import Action, Verdict
+from titan_state.core.outlook import Outlook
 from titan_state.core.record import UNSEEN
 from titan_state.core.retention import Retention
 from titan_state.core.suspects import Suspects
@@ -36,6 +37,7 @@ class Knowledge:
     Attributes:
         lifecycle: The model.
         thresholds: When something counts as an anomaly.
+        outlook: When executions are likely to change.
     """
 
     def __init__(self, lifecycle: Lifecycle, thresholds: Thresholds, epoch: datetime) -> None:
@@ -44,6 +46,7 @@ class Knowledge:
         self._records: dict[str, Record] = {}
         self._chronicle = Chronicle(epoch)
         self._suspects = Suspects()
+        self.outlook = Outlook()
         self._retention = Retention(self._records, self._chronicle.mark)
         self._absences = Absences(self._chronicle, self._suspects, thresholds)
         self._watchdogs = Watchdogs(lifecycle, thresholds, self._chronicle, self._retention)
@@ -61,6 +64,10 @@ class Knowledge:
     def __len__(self) -> int:
         """Return the number of executions that are kept in full."""
         return len(self._records)
+
+    def record(self, execution_id: str) -> Record | None:
+        """Return what is kept of an execution, None if nothing is, or it was let go. For the planner."""
+        return self._records.get(execution_id)
 
     def status(self, execution_id: str) -> str | None:
         """Return the status that an execution is in, None if it was never seen, or was let go."""

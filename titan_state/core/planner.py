@@ -1,89 +1,79 @@
 """Planner: which request is worth sending next.
 
-This planner chooses simply: everything that is watched is read again at the same interval, oldest first, by a list
-page where one shows more than one watched execution, else by itself; contradictions are read again ahead of all
-that. Pure: it sends nothing, and time comes in as an argument.
+A request covers the executions that it will show. What waiting costs is the delay with which their changes are
+noticed; each page of a list, and each execution that no page shows together with others, is read when a look is worth
+the same: the price at which the budget is just used up (docs/performance.md derives it). Contradictions are read again
+ahead of all that, and what was acted upon soon. Pure: it sends nothing, and time comes in as an argument.
 """
 
 from __future__ import annotations
 
-import heapq
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.budget import Priority
-from titan_state.core.reads import Choice, Listing, ListPage
+from titan_state.core.listing import Listing, Shown
+from titan_state.core.reads import Choice, ListPage, Target
+from titan_state.core.singles import Singles
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from titan_state.core.tracker import Tracker
 
 RECHECK_LAGS: Final = 6
-"""After how many replica lags a page is read again that shows only executions that have finished."""
-
-LOOK_AGAIN_LAGS: Final = 12
-"""After how many replica lags an execution is read again that is absent, and the list is explored again."""
+"""After how many replica lags, at the earliest, a page is read again that shows only executions that have finished;
+then after as long again as they have been finished."""
 
 WORTH_EXPLORING: Final = 3
 """From how many executions on, each read by itself, the list is tried for pages that show several at once."""
 
+DRY_SHARE: Final = 50
+"""An exploration goes on over one page that shows none of them for so many executions that are read by themselves."""
+
 SHOWN_AT_ONCE: Final = 20
 """How many executions a page is taken to show at least, where it is guessed how long reading a list takes."""
 
-EXPLORED_PAGES: Final = 10
-"""How many pages one exploration reads at most."""
+SWEEP_SHARE: Final = 4
+"""One in how many reads goes to a sweep over a whole list, at least, while there is one; and one in how many at least
+goes to what is known already."""
+
+TICK_S: Final = 1e-3
+"""What goes just before, or just after, something else is due so much earlier, or later."""
+
+SAMPLED: Final = 8
+"""How many executions of a page teach how long executions stay as they are, at each look; they stand for the others."""
 
 
-class Planner:
+class Planner(Singles):
     """Chooses the next request."""
 
-    def __init__(self, tracker: Tracker, *, interval_s: float, newest_first: bool = True) -> None:
+    def __init__(self, tracker: Tracker, *, interval_s: float, newest_first: bool = True, page_size: int = 100) -> None:
         """Make a planner that watches nothing.
 
         Args:
             tracker: What is known of executions.
             interval_s: How soon the same thing is read again, at the earliest.
             newest_first: Whether lists are taken to show new executions first, until they are seen not to.
+            page_size: How many executions are asked for at once.
         """
-        self._tracker = tracker
-        self._interval_s = interval_s
+        super().__init__(tracker, interval_s=interval_s)
         self._newest_first = newest_first
+        self._page_size = page_size
         self._recheck_s = max(interval_s, RECHECK_LAGS * tracker.thresholds.replica_lag_s)
-        self._look_again_s = max(interval_s, LOOK_AGAIN_LAGS * tracker.thresholds.replica_lag_s)
-        self._ids: set[str] = set()
-        self._strays: set[str] = set()
-        self._shown: dict[str, ListPage] = {}
         self._listings: dict[str | None, Listing] = {}
-        self._due: dict[ListPage | str, float] = {}
-        self._heap: list[tuple[float, int, ListPage | str]] = []
-        self._count = 0
-        self._in_flight: set[ListPage | str] = set()
-        self._not_before: dict[str, float] = {}
         self._explores = True
         self._explores_from = -inf
+        self._turn = 0
 
     # What is watched.
 
-    def watch(self, execution_id: str, now: float) -> None:
-        """Read an execution, soon and from then on."""
-        self._ids.add(execution_id)
-        self._plan(execution_id, now)
-
-    def unwatch(self, execution_id: str) -> None:
-        """Read an execution no more, unless a list that is watched shows it."""
-        self._ids.discard(execution_id)
-        if execution_id in self._due and self._is_listed(execution_id):
-            self._strays.add(execution_id)
-        else:
-            self._let_go(execution_id)
-
     def watch_list(self, task_id: str | None, now: float) -> None:
         """Read a list, all of it once, then the pages that show something worth it."""
-        listing = self._listings.setdefault(task_id, Listing(newest_first=self._newest_first))
+        listing = self._listing(task_id)
         listing.watched = True
-        listing.sweep, listing.sweeps_from = 0, now
-        self._plan(ListPage(task_id, 0), now)
+        listing.sweep, listing.sweeps_from = listing.front, now
+        self._plan(ListPage(task_id, listing.front), now)
 
     def unwatch_list(self, task_id: str | None) -> None:
         """Read a list no more."""
@@ -91,61 +81,55 @@ class Planner:
 
     def expect(self, execution_ids: Collection[str], now: float) -> None:
         """Read executions that are known to live by themselves, unless a list that is watched shows them before."""
-        live = [name for name in execution_ids if self._tracker.is_live(name) and name not in self._shown]
+        live = [name for name in execution_ids if self._tracker.is_live(name) and self._place_of(name) is None]
         for name in live:
             self._uncover(name, now + self._look_again_s + self._interval_s * len(live) / SHOWN_AT_ONCE)
 
-    def soon(self, execution_id: str, now: float) -> None:
-        """Read an execution soon: something was done to it."""
-        self._plan(execution_id, now)
-
     # What comes next.
 
-    def next(self, now: float) -> Choice | None:
-        """Return the request to send now, and take it as sent; None if nothing is due."""
+    def next(self, now: float, per_second: float | None = None) -> Choice | None:
+        """Return the request to send now, and take it as sent; None if nothing is due.
+
+        Args:
+            now: The time.
+            per_second: How many reads the budget allows per second at present.
+        """
+        if per_second is not None:
+            self._per_second = per_second
         for execution_id, due in self._confirmations():
             if due <= now:
-                self._due.pop(execution_id, None)
-                self._in_flight.add(execution_id)
+                self._agenda.drop(execution_id)
+                self._in_flight[execution_id] = now
                 return Choice(execution_id, Priority.CONFIRMATION)
         self._explore(now)
-        top = self._top()
-        if top is None or top[0] > now:
+        self._review(now)
+        target = self._agenda.pop(now, self._per_second)
+        if target is None:
             return None
-        target = top[2]
-        heapq.heappop(self._heap)
-        del self._due[target]
-        self._in_flight.add(target)
+        self._in_flight[target] = now
         return Choice(target, Priority.POLL)
 
     def next_at(self) -> float:
-        """Return when the next request is due, infinity if nothing is."""
-        due = min((at for _, at in self._confirmations()), default=inf)
-        top = self._top()
-        return due if top is None else min(due, top[0])
+        """Return when the next request may be sent, infinity if nothing is to be read."""
+        return min(min((at for _, at in self._confirmations()), default=inf), self._agenda.next_at())
 
-    def behind_s(self, now: float, per_second: float) -> float:
-        """Return by how many seconds the reads are late against the plan.
+    def behind_s(self, now: float) -> float:
+        """Return by how many seconds the reads are late against the plan; two rounds of it are no delay."""
+        due = self._agenda.first_due()
+        return 0.0 if due == inf else max(0.0, now - due - 2 * len(self._agenda) / self._per_second)
 
-        The plan is to read everything in turn, at the rate that the budget allows; two rounds of it are no delay.
-        """
-        top = self._top()
-        if top is None:
-            return 0.0
-        return max(0.0, now - top[0] - 2 * len(self._due) / per_second)
+    def request(self, target: ListPage, now: float) -> tuple[int, int]:
+        """Return how many executions to ask for, and how many to pass over, to read a page now."""
+        listing = self._listings.get(target.task_id)
+        if listing is None:
+            return self._page_size, max(0, target.page) * self._page_size
+        return listing.size, listing.offset(target.page, now)
 
     # What became of it.
 
-    def read(self, execution_id: str, now: float) -> None:
-        """Take in that an execution was read by itself, or that it answered 404."""
-        self._in_flight.discard(execution_id)
-        self._hold(execution_id, now + self._interval_s)  # a read that settled nothing is not repeated at once
-        if execution_id in self._ids or execution_id in self._strays:
-            self._plan_single(execution_id, now)
-
-    def failed(self, target: ListPage | str, now: float, delay_s: float) -> bool:
+    def failed(self, target: Target, now: float, delay_s: float) -> bool:
         """Take in that a request had no good answer; return whether it is to be sent again, after `delay_s`."""
-        self._in_flight.discard(target)
+        self._in_flight.pop(target, None)
         if isinstance(target, ListPage):
             is_planned = target.task_id in self._listings
         else:
@@ -153,11 +137,13 @@ class Planner:
             is_planned = target in self._ids or target in self._strays
         if is_planned:
             self._plan(target, now + delay_s)
+        else:
+            self._agenda.drop(target)
         return is_planned or target in self._tracker.needs_confirmation
 
     def list_refused(self, target: ListPage) -> bool:
         """Take in that a list cannot be read; return whether it was only tried for the sake of others."""
-        self._in_flight.discard(target)
+        self._in_flight.pop(target, None)
         listing = self._listings.get(target.task_id)
         if listing is None:
             return True
@@ -167,49 +153,79 @@ class Planner:
         self._drop_list(target.task_id)
         return True
 
-    def page_read(
-        self, target: ListPage, ids: Collection[str], *, sent_at: float, now: float, last: bool, all_new: bool
-    ) -> bool:
+    def page_read(self, target: ListPage, shown: Shown, *, sent_at: float, now: float) -> bool:
         """Take in what a page showed. The tracker has observed it already.
 
         Args:
             target: The page.
-            ids: The ids of the watched executions on it.
+            shown: What it showed.
             sent_at: When the read was sent.
             now: The time.
-            last: Whether it is the last page.
-            all_new: Whether it showed executions, and none of them was known before.
 
         Returns:
             Whether a sweep over the whole list has come to its end with it.
         """
-        self._in_flight.discard(target)
+        self._in_flight.pop(target, None)
         listing = self._listings.get(target.task_id)
         if listing is None:
             return False
-        strays = self._strays_of(listing, target, ids)
+        if listing.began_at == -inf:
+            listing.began_at = sent_at
+        size, last = listing.size, listing.ends(shown)
+        if listing.size != size and listing.members:
+            self._begin_again(target.task_id, now)
+            return False
+        is_new = target.page not in listing.read_at
+        blocks, whole = listing.place(target.page, shown, sent_at, last=last)
+        live = 0
+        for block, ids in blocks.items():
+            page = target if block == target.page else ListPage(target.task_id, block)
+            count = self._block_read(listing, page, ids, shown, sent_at, now, whole=block in whole)
+            live = count if block == target.page else live
+        if is_new and listing.sweep == target.page:
+            listing.found(live)
+        return self._go_on(listing, target, now, last=last, all_new=shown.all_new, worth=live > 1)
+
+    def _block_read(
+        self,
+        listing: Listing,
+        page: ListPage,
+        ids: list[str],
+        shown: Shown,
+        sent_at: float,
+        now: float,
+        *,
+        whole: bool,
+    ) -> int:
+        """Take in what was shown of one block, the whole of it or a part; return how many live in it."""
+        former = listing.members.get(page.page, ())
+        if not whole:
+            here = set(ids)
+            ids = [*(name for name in former if name not in here and self._place_of(name) == page), *ids]
+        strays = self._strays_of(listing, page, ids) if whole else []
+        alive = dict.fromkeys(name for name in ids if self._tracker.is_live(name))
         for name in ids:
-            if not self._tracker.is_live(name):
-                self._shown.pop(name, None)
-        live = dict.fromkeys(name for name in ids if self._tracker.is_live(name))
-        kept = tuple(name for name in ids if name in live or self._tracker.status(name) is not None)
-        listing.members[target.page] = kept
-        listing.read_at[target.page] = sent_at
-        self._place_strays(listing, target, strays, now)
-        if len(live) > 1 or (target.page == 0 and listing.watched):
-            for name in live:
-                self._strays.discard(name)
-                self._due.pop(name, None)
-                self._shown[name] = target
-            self._plan(target, now + self._interval_s)
+            if name not in alive:
+                self._place(name, None)
+        kept = tuple(name for name in ids if name in alive or self._tracker.status(name) is not None)
+        self._learn(kept, former, listing.read_at.get(page.page))
+        listing.keep(page.page, kept, shown, sent_at if whole else listing.read_at.get(page.page, sent_at))
+        self._place_strays(listing, page, strays, now)
+        is_front = listing.watched and page.page == listing.front
+        if len(alive) > 1 or is_front:
+            for name in alive:
+                self._cover(name, page)
+            self._share_page(listing, page, sent_at, now)
+            return len(alive)
+        self._agenda.drop(page)
+        for name in alive:
+            self._uncover(name, now + self._interval_s)
+        if kept:
+            finished = [now - self._tracker.since(name) for name in kept if name not in alive]
+            self._plan(page, self._recheck(finished, now, self._recheck_s) if finished else now + self._longest_s())
         else:
-            for name in live:
-                self._uncover(name, now + self._interval_s)
-            if kept:
-                self._plan(target, now + self._recheck_s)
-            else:
-                del listing.members[target.page], listing.read_at[target.page]
-        return self._go_on(listing, target, now, last=last, all_new=all_new, worth=len(live) > 1)
+            listing.drop(page.page)
+        return len(alive)
 
     def _go_on(self, listing: Listing, target: ListPage, now: float, *, last: bool, all_new: bool, worth: bool) -> bool:
         """Plan the page after this one, where a sweep, an arrival or an exploration leads there."""
@@ -217,7 +233,7 @@ class Planner:
         if listing.sweep == target.page and now >= listing.sweeps_from:
             if not last:
                 listing.sweep = following.page
-                self._plan(following, now)
+                self._plan(following, self._sweep_due(listing, now))
                 return False
             listing.sweep = None if listing.newest_first else 0  # else new executions may show anywhere: begin again
             listing.sweeps_from = now + self._recheck_s
@@ -225,7 +241,9 @@ class Planner:
         if listing.watched:
             if all_new and not last:
                 self._plan(following, now)  # more may have come than one page shows
-        elif worth and not last and following.page < EXPLORED_PAGES and following.page not in listing.members:
+            return False
+        listing.dry = 0 if worth else listing.dry + 1
+        if not last and following.page not in listing.members and listing.dry <= self._agenda.alone // DRY_SHARE:
             self._plan(following, now)
         return False
 
@@ -240,105 +258,135 @@ class Planner:
 
     # How it is kept.
 
-    def _strays_of(self, listing: Listing, target: ListPage, ids: Collection[str]) -> list[str]:
+    def _begin_again(self, task_id: str | None, now: float) -> None:
+        """Read a list as if for the first time: it is cut into other pages than before."""
+        former = self._listings[task_id]
+        for names in former.members.values():
+            for name in names:
+                self._place(name, None)
+                if self._tracker.is_live(name):
+                    self._uncover(name, now + self._look_again_s)
+        self._drop_list(task_id)
+        listing = self._listing(task_id)
+        listing.size, listing.newest_first = former.size, former.newest_first
+        if former.watched:
+            self.watch_list(task_id, now)
+        else:
+            self._plan(ListPage(task_id, 0), now)
+
+    def _listing(self, task_id: str | None) -> Listing:
+        listing = self._listings.get(task_id)
+        if listing is None:
+            listing = self._listings[task_id] = Listing(self._page_size, newest_first=self._newest_first)
+        return listing
+
+    def _share_page(self, listing: Listing, page: ListPage, sent_at: float, now: float) -> None:
+        """Read a page again when that is worth it."""
+        if page in self._in_flight:
+            return
+        names = listing.members.get(page.page, ())
+        is_front = listing.watched and page.page == listing.front
+        if is_front and page.page + 1 in listing.members:  # what is on the same page of the following block
+            following = listing.members[page.page + 1]
+            names += following[: len(following) * (-listing.arrived % listing.size) // listing.size]
+        forecast = self._tracker.outlook.forecast(
+            self._records(names), now, arrivals=listing.rate() if is_front else 0.0, arrivals_from=sent_at
+        )
+        price = self._agenda.price(self._per_second)
+        due = forecast.due(sent_at, price, self._longest_s())
+        self._agenda.share(page, seen=sent_at, due=due, open_at=sent_at + self._interval_s, price=price)
+
+    def _review(self, now: float) -> None:
+        """Plan anew what was planned the longest ago: what is known, and what the budget allows, has changed."""
+        target = self._agenda.stalest()
+        if isinstance(target, ListPage):
+            listing = self._listings[target.task_id]
+            self._share_page(listing, target, listing.read_at[target.page], now)
+        elif target is not None:
+            record = self._tracker.record(target)
+            if record is None:
+                self._agenda.drop(target)
+            else:
+                self._share_single(target, record.seen_sent, now)
+
+    def _sweep_due(self, listing: Listing, now: float) -> float:
+        """Return when a sweep goes on: at once while that is worth the price, else at its share of the reads.
+
+        What a page shows that was never read waits to be seen, every execution of it: with so many unseen changes and
+        their typical rate, the worth of a look (`Forecast.worth`) is this.
+        """
+        worth = listing.yields / (2.0 * self._tracker.outlook.typical_rate())
+        if worth < self._agenda.price(self._per_second):
+            return now + SWEEP_SHARE / self._per_second
+        self._turn += 1
+        first = min(now, self._agenda.first_due())
+        return first - TICK_S if self._turn % SWEEP_SHARE else first + TICK_S  # what is known has its share, too
+
+    def _learn(self, names: tuple[str, ...], former: tuple[str, ...], before: float | None) -> None:
+        """Let some of the executions that are as they were teach how long executions stay so."""
+        if before is None or not names:
+            return
+        step = max(1, len(names) // SAMPLED)
+        self._turn += 1
+        known = set(former)
+        for name in names[self._turn % step :: step]:
+            record = self._tracker.record(name)
+            if record is not None and name in known and self._tracker.is_live(name):
+                self._tracker.outlook.stayed(record, before, float(step))
+
+    def _strays_of(self, listing: Listing, page: ListPage, ids: Collection[str]) -> list[str]:
         """Return the executions that the page showed before, and that no other page has shown since."""
         here = set(ids)
-        read_at = listing.read_at.get(target.page, -inf)
+        read_at = listing.read_at.get(page.page, -inf)
         strays = []
-        for name in listing.members.get(target.page, ()):
+        for name in listing.members.get(page.page, ()):
             if name in here:
                 continue
             seen = self._tracker.seen_at(name)
-            if self._shown.get(name) == target or (seen is not None and seen[0] <= read_at):
+            if self._place_of(name) == page or (seen is not None and seen[0] <= read_at):
                 strays.append(name)
         return strays
 
-    def _place_strays(self, listing: Listing, target: ListPage, strays: list[str], now: float) -> None:
+    def _place_strays(self, listing: Listing, page: ListPage, strays: list[str], now: float) -> None:
         """Look for executions that have left a page: new ones push them to the next; else one by one."""
         delay_s = 0.0
         if strays and listing.newest_first:
-            self._plan(ListPage(target.task_id, target.page + 1), now)
+            self._plan(ListPage(page.task_id, page.page + 1), now)
             delay_s = 2 * self._interval_s  # the next page may show them before
         for name in strays:
             if self._tracker.is_live(name):
                 self._uncover(name, now + delay_s)
             else:
-                self._shown.pop(name, None)
+                self._place(name, None)
                 if name in self._ids and name not in self._in_flight:
-                    self._plan_single(name, now)
+                    self._plan_single(name, now, now)
+
+    def _cover(self, execution_id: str, page: ListPage) -> None:
+        """Read no longer by itself what a page shows."""
+        self._strays.discard(execution_id)
+        self._place(execution_id, page)
+        if execution_id in self._agenda:
+            self._agenda.drop(execution_id)
+            self._looked_at.pop(execution_id, None)
 
     def _uncover(self, execution_id: str, due: float) -> None:
         """Read by itself what no page shows together with others."""
-        self._shown.pop(execution_id, None)
+        self._place(execution_id, None)
         if execution_id not in self._ids:
             self._strays.add(execution_id)
-        if execution_id not in self._in_flight:
-            self._plan(execution_id, due)
-
-    def _plan_single(self, execution_id: str, now: float) -> None:
-        status = self._tracker.status(execution_id)
-        if self._tracker.is_live(execution_id):
-            if not self._is_covered(execution_id):
-                self._plan(execution_id, now + self._interval_s)
-        elif self._tracker.is_finished(execution_id):
-            self._strays.discard(execution_id)
-            self._shown.pop(execution_id, None)
-            age = None if status is None else now - self._tracker.since(execution_id)
-            if age is not None and execution_id in self._ids:
-                self._plan(execution_id, now + max(2 * self._tracker.thresholds.replica_lag_s, age))
-        elif status is not None or self._tracker.is_missing(execution_id):  # it has vanished, or never was
-            if execution_id in self._ids:
-                self._plan(execution_id, now + self._look_again_s)
-            else:
-                self._let_go(execution_id)  # its list shows it if it comes back
-        else:
-            self._plan(execution_id, now + self._interval_s)
-
-    def _confirmations(self) -> Iterator[tuple[str, float]]:
-        """Hand out what awaits confirmation and is not under way, each with the time from which it is due."""
-        for name, at in self._tracker.needs_confirmation.items():
-            if name not in self._in_flight:
-                yield name, max(at, self._not_before.get(name, -inf))
-
-    def _hold(self, execution_id: str, until: float) -> None:
-        if execution_id in self._tracker.needs_confirmation:
-            self._not_before[execution_id] = until
-        else:
-            self._not_before.pop(execution_id, None)
-
-    def _is_covered(self, execution_id: str) -> bool:
-        page = self._shown.get(execution_id)
-        return page is not None and (page in self._due or page in self._in_flight)
+        self._plan(execution_id, due)
 
     def _explore(self, now: float) -> None:
         """Try the list of all executions, where many are read one by one."""
-        if not self._explores or now < self._explores_from or len(self._ids) < WORTH_EXPLORING:
+        if not self._explores or now < self._explores_from or self._agenda.alone < WORTH_EXPLORING:
             return
-        if None in self._listings and self._listings[None].watched:
-            return
-        alone = sum(1 for name in self._ids if name in self._due and self._tracker.is_live(name))
-        if alone < WORTH_EXPLORING:
-            self._explores_from = now + self._interval_s
+        listing = self._listings.get(None)
+        if listing is not None and listing.watched:
             return
         self._explores_from = now + self._look_again_s
-        self._listings.setdefault(None, Listing(newest_first=self._newest_first))
-        self._plan(ListPage(None, 0), now)
-
-    def _plan(self, target: ListPage | str, due: float) -> None:
-        known = self._due.get(target)
-        if target in self._in_flight or (known is not None and known <= due):
-            return
-        self._due[target] = due
-        self._count += 1
-        heapq.heappush(self._heap, (due, self._count, target))
-
-    def _top(self) -> tuple[float, int, ListPage | str] | None:
-        while self._heap:
-            due, _, target = self._heap[0]
-            if self._due.get(target) == due:
-                return self._heap[0]
-            heapq.heappop(self._heap)
-        return None
+        listing = self._listing(None)
+        listing.dry = 0
+        self._plan(ListPage(None, listing.front), now)
 
     def _is_listed(self, execution_id: str) -> bool:
         """Return whether a list that is watched may show a live execution: its task may be unknown."""
@@ -348,21 +396,21 @@ class Planner:
         task_id = self._tracker.task_of(execution_id)
         return bool(lists) and (task_id is None or None in lists or task_id in lists)
 
-    def _let_go(self, execution_id: str) -> None:
-        self._strays.discard(execution_id)
-        self._due.pop(execution_id, None)
-        self._not_before.pop(execution_id, None)
-
     def _drop_list(self, task_id: str | None) -> None:
         listing = self._listings.pop(task_id, None)
         if listing is None:
             return
-        for target in [key for key in self._due if isinstance(key, ListPage) and key.task_id == task_id]:
-            del self._due[target]
-        for name, page in [(name, page) for name, page in self._shown.items() if page.task_id == task_id]:
-            if name in self._ids or self._is_listed(name):
-                self._uncover(name, listing.read_at[page.page] + 2 * self._interval_s)
-            else:
-                del self._shown[name]
+        for target in self._agenda:
+            if isinstance(target, ListPage) and target.task_id == task_id:
+                self._agenda.drop(target)
+        for block, names in listing.members.items():
+            for name in names:
+                place = self._place_of(name)
+                if place is None or place.task_id != task_id:
+                    continue
+                if name in self._ids or self._is_listed(name):
+                    self._uncover(name, listing.read_at[block] + 2 * self._interval_s)
+                else:
+                    self._place(name, None)
         for name in [name for name in self._strays if name not in self._ids and not self._is_listed(name)]:
             self._let_go(name)

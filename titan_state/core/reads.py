@@ -1,11 +1,8 @@
-"""Reads: what a planner chooses between, and what it notes of a list. Data only; the choice is in `planner.py`."""
+"""Reads: what a planner chooses between. Data only; the choice is in `planner.py`."""
 
 from __future__ import annotations
 
-from math import inf
 from typing import NamedTuple
-
-import attrs
 
 from titan_state.core.budget import Priority
 
@@ -15,11 +12,16 @@ class ListPage(NamedTuple):
 
     Attributes:
         task_id: The task whose executions are listed, None for all.
-        page: The page's number, from 0.
+        page: The number of the page that it was when the list was first read, from 0; those that have come before it
+            since have negative numbers. Where it begins now is for the planner to say.
     """
 
     task_id: str | None
     page: int
+
+
+Target = ListPage | str
+"""What is read: a page of a list, or an execution by its id."""
 
 
 class Choice(NamedTuple):
@@ -30,26 +32,5 @@ class Choice(NamedTuple):
         priority: With which priority it is sent.
     """
 
-    target: ListPage | str
+    target: Target
     priority: Priority
-
-
-@attrs.define
-class Listing:
-    """What is known of one list.
-
-    Attributes:
-        watched: Whether all it shows is watched, and so whatever is new on it.
-        members: For each page that is read, the executions that were on it and are kept.
-        read_at: For each of these pages, when the last read was sent.
-        sweep: The page that the sweep over the whole list has come to, None if there is none.
-        sweeps_from: When the sweep may begin.
-        newest_first: Whether new executions show on the first page.
-    """
-
-    watched: bool = False
-    members: dict[int, tuple[str, ...]] = attrs.field(factory=dict)
-    read_at: dict[int, float] = attrs.field(factory=dict)
-    sweep: int | None = None
-    sweeps_from: float = -inf
-    newest_first: bool = True

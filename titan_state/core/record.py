@@ -21,6 +21,7 @@ from titan_state.core.execution import Execution
 if TYPE_CHECKING:
     from titan_state.core.anomalies import AnomalyKind
     from titan_state.core.lifecycle import Action
+    from titan_state.core.reads import ListPage
     from titan_state.core.timers import Bucket
 
 UNSEEN: Final = ""
@@ -139,6 +140,7 @@ class Record:
         armed: The timer that is set for it.
         rare: What few records need.
         final: The snapshot that showed it finished.
+        place: The page of a list that shows it, for the planner.
     """
 
     id: str
@@ -156,6 +158,7 @@ class Record:
     armed: Bucket | None = None
     rare: Rare | None = None
     final: Execution | None = None
+    place: ListPage | None = None
 
     def look(self, execution: Execution, sent_at: float, received_at: float) -> None:
         """Take over what a read says beside the status, unless a later read was taken over already."""

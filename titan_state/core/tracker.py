@@ -54,8 +54,15 @@ class Tracker(Knowledge):
         """
         super().__init__(lifecycle or Lifecycle.default(), thresholds or Thresholds(), epoch)
         self._judge = Judge(
-            self.lifecycle, self.thresholds, self._chronicle, self._suspects, self._absences, self._watchdogs
+            self.lifecycle,
+            self.thresholds,
+            self._chronicle,
+            self._suspects,
+            self._absences,
+            self._watchdogs,
+            self.outlook,
         )
+        self.outlook.zero = epoch.timestamp()
 
     def observe(
         self, execution: Execution, *, sent_at: float, received_at: float, baseline: Baseline | None = None
@@ -81,11 +88,14 @@ class Tracker(Knowledge):
                 self._chronicle.mark(record.id)
                 self._watchdogs.arm(record, received_at)  # its task may have thresholds of its own
             return []
+        is_new = record is None
         if record is None:
             record = self._record_for(execution, baseline, received_at)
             if record is None:
                 return []
         self._judge.observe(record, execution, sent_at, received_at)
+        if is_new and baseline is not None and self._watchdogs.is_live(record):
+            self.outlook.met(record)
         self._watchdogs.looked(record, received_at)
         return self._done(record, received_at)
 
@@ -112,9 +122,17 @@ class Tracker(Knowledge):
         self._absences.note(record, sent_at, received_at, self._watchdogs)
         return self._done(record, received_at)
 
-    def contact(self, *, sent_at: float, received_at: float) -> None:
-        """Take in that the service gave a good answer, whatever was in it."""
+    def contact(self, *, sent_at: float, received_at: float, served_at: datetime | None = None) -> None:
+        """Take in that the service gave a good answer, whatever was in it.
+
+        Args:
+            sent_at: When the read was sent, in seconds.
+            received_at: When its answer was received.
+            served_at: The service's date in the answer; ages are counted by its clock.
+        """
         self._watchdogs.seen(sent_at, received_at)
+        if served_at is not None:
+            self.outlook.synchronize(served_at, (sent_at + received_at) / 2)
 
     def rest(self, now: float) -> None:
         """Take in that no read is due or under way, and that none has failed: seeing nothing is no blindness then."""
@@ -136,6 +154,7 @@ class Tracker(Knowledge):
     def anchor(self, date: datetime, seconds: float) -> None:
         """Take in which date it is now: events are dated by it from here on."""
         self._chronicle.epoch = date - timedelta(seconds=seconds)
+        self.outlook.anchor(self._chronicle.epoch)
 
     def expect(self, execution_id: str) -> None:
         """Make the next sight of an execution a first sight, if it was adopted silently, or let go by `forget`.
@@ -295,6 +314,7 @@ class Tracker(Knowledge):
         finished = self.lifecycle.is_terminal(execution.status) and self._retention.find(execution.id) is None
         if finished and baseline is not None and self._retention.is_old_news(execution, baseline):
             self._retention.adopt(execution, self._chronicle.date(at))
+            self.outlook.past(execution)
             return None
         return self._known(execution.id, at)
 

@@ -17,6 +17,7 @@ import attrs
 
 from titan_state.clock import within
 from titan_state.core.budget import Priority
+from titan_state.core.listing import Shown
 from titan_state.core.reads import ListPage
 from titan_state.errors import (
     ForbiddenError,
@@ -114,8 +115,6 @@ class Poller:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: dict[ListPage | str, Failure] = {}
-        self._sizes: dict[str | None, int] = {}
-        self._previous: dict[str | None, frozenset[str]] = {}
         self._has_begun = False
         self._fatal: ServiceError | None = None
 
@@ -141,7 +140,7 @@ class Poller:
                 now = self._clock.time()
                 wait_s = self._service.budget.ready_at(now, Priority.POLL) - now
                 if wait_s <= 0 and len(self._tasks) < IN_PARALLEL:
-                    choice = self._planner.next(now)
+                    choice = self._planner.next(now, self._service.budget.rate(now))
                     if choice is not None:
                         self._send(choice)
                         continue
@@ -165,7 +164,7 @@ class Poller:
             self._tracker.anchor(self._clock.now(), now)
             if not self._tasks and self._planner.next_at() > now and not self._awaits_retry(now):
                 self._tracker.rest(now)
-            behind_s = self._planner.behind_s(now, self._service.budget.limit / 60)
+            behind_s = self._planner.behind_s(now)
             if self._has_room():
                 self._commit(self._tracker.tick(now, behind_s=behind_s))
 
@@ -236,14 +235,14 @@ class Poller:
         self._planner.read(execution_id, self._clock.time())
 
     async def _read_page(self, target: ListPage, priority: Priority) -> None:
-        task_id, number = target
-        size = self._sizes.get(task_id) or self._service.profile.page_limit
-        reading = await self._service.list(task_id=task_id, offset=number * size, priority=priority)
+        task_id = target.task_id
+        limit, offset = self._planner.request(target, self._clock.time())
+        reading = await self._service.list(task_id=task_id, limit=limit, offset=offset, priority=priority)
         page = reading.value
         self._watches.began(task_id, reading.served_at)
-        self._tracker.contact(sent_at=reading.sent_at, received_at=reading.received_at)
+        self._tracker.contact(sent_at=reading.sent_at, received_at=reading.received_at, served_at=reading.served_at)
         items = {item.id: of_task(item, task_id) for item in page.items}
-        known = any(self._tracker.knows(name) for name in items)
+        fresh = next((place for place, name in enumerate(items) if self._tracker.knows(name)), len(items))
         events: list[Event] = []
         for item in items.values():
             self._watches.showed(task_id, item.task_id)
@@ -256,30 +255,22 @@ class Poller:
                 baseline=self._watches.baseline(item.id, item.task_id, task_id),
             )
         self._commit(events)
-        ids = frozenset(items)
-        last = self._is_last(target, page, size) or (bool(ids) and ids == self._previous.get(task_id) and number > 0)
-        self._previous[task_id] = ids
-        swept = self._planner.page_read(
-            target,
-            [item.id for item in watched],
-            sent_at=reading.sent_at,
-            now=self._clock.time(),
-            last=last,
-            all_new=bool(items) and not known,
+        places = {name: place for place, name in enumerate(items)}
+        shown = Shown(
+            ids=[item.id for item in watched],
+            last=page.is_last,
+            all_new=0 < fresh == len(items),
+            places=[places[item.id] for item in watched],
+            offset=offset,
+            asked=limit,
+            count=page.count,
+            fresh=fresh,
+            names=frozenset(items),
         )
-        if swept:
+        if self._planner.page_read(target, shown, sent_at=reading.sent_at, now=self._clock.time()):
             self._watches.swept(task_id)
         if not _is_newest_first(page):
             self._planner.sweep_again(task_id, self._clock.time())
-
-    def _is_last(self, target: ListPage, page: Page, size: int) -> bool:
-        """Return whether nothing follows a page; learn on the way that the service sends smaller pages."""
-        is_short = page.count < size
-        if page.count > size or (is_short and target.page == 0 and not page.is_last):
-            self._sizes[target.task_id] = page.count
-        if page.is_last is not None:
-            return page.is_last
-        return is_short and target.page > 0  # a short first page may be all there is, or all that is sent at once
 
 
 def _is_newest_first(page: Page) -> bool:

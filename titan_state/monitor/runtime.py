@@ -117,6 +117,7 @@ class Runtime(Registry):
             self._tracker,
             interval_s=self.service.budget.min_interval_s,
             newest_first=self.service.profile.newest_first,
+            page_size=self.service.profile.page_limit,
         )
         self._watches = Watches()
         self._ledger = Ledger(self.journal, self._tracker, self._watches, self._clock, publish=self._publish)

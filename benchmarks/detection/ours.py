@@ -1,0 +1,212 @@
+"""What watches the simulated service by the core of the library: planner, budget and tracker, as the monitor does."""
+
+from __future__ import annotations
+
+import heapq
+from math import inf
+
+import attrs
+from detection.world import EPOCH, World
+
+from titan_state import RequestBudget, Tracker, Transitioned
+from titan_state.core.budget import Priority
+from titan_state.core.listing import Shown
+from titan_state.core.planner import Planner
+from titan_state.core.reads import ListPage
+from titan_state.core.retention import Baseline
+
+LATENCY_S = 0.05
+"""How long an answer takes; the service looks at its executions half-way."""
+
+IN_PARALLEL = 8
+
+
+@attrs.define
+class Account:
+    """What a client has seen, and spent.
+
+    Attributes:
+        seen_at: When each execution was first seen finished.
+        requests: How many requests were sent in the measured time.
+        throttled: How many of all were answered 429.
+        excused: How many of those while others had spent more than was told.
+    """
+
+    seen_at: dict[str, float] = attrs.field(factory=dict)
+    requests: int = 0
+    throttled: int = 0
+    excused: int = 0
+
+
+class Client:
+    """One client that shares the limit with others or has it alone."""
+
+    def __init__(self, world: World, *, others: list[float] | None = None) -> None:
+        """Make a client.
+
+        Args:
+            world: The service.
+            others: When other clients of the account send requests.
+        """
+        self.world = world
+        self.budget = RequestBudget()
+        self.account = Account()
+        self._others = others or []
+        self._flying: list[tuple[float, int, object, int, float, object]] = []
+        self._count = 0
+
+    def run(self, start: float, until: float) -> None:
+        """Watch, and count requests that are sent in between; go on until what ended by then is seen."""
+        now = 0.0
+        wanted = {run.live.id for run in self.world.runs if start <= run.ends_at < until and run.created_at < until}
+        while not (now >= until and wanted <= self.account.seen_at.keys()) and now < 20 * until:
+            while self._others and self._others[0] <= now:
+                self.world.limiter.admit(self._others.pop(0))
+            while self._flying and self._flying[0][0] <= now:
+                self._land(*heapq.heappop(self._flying)[2:], now)
+            ready = self.budget.ready_at(now, Priority.POLL)
+            wake = inf
+            if ready <= now and len(self._flying) < IN_PARALLEL:
+                if self.choose(now):
+                    self.account.requests += start <= now < until
+                    continue
+                wake = self.next_at()
+            elif len(self._flying) < IN_PARALLEL:
+                wake = ready
+            now = max(now + 1e-6, min(wake, self._flying[0][0] if self._flying else inf, now + 1.0))
+
+    def send(self, target: object, request: tuple[int, int] | str, now: float) -> None:
+        """Send a request."""
+        ticket = self.budget.send(now, Priority.POLL)
+        at = now + LATENCY_S / 2
+        while self._others and self._others[0] <= at:
+            self.world.limiter.admit(self._others.pop(0))
+        answer: object
+        if not self.world.limiter.admit(at):
+            answer = 429
+        elif self.world.fails():
+            answer = 500
+        elif isinstance(request, str):
+            answer = self.world.by_id[request].at(at)
+        else:
+            limit, offset = request
+            answer = (offset, limit, *self.world.page(offset, limit, at), self.world.limiter.free(at))
+        self._count += 1
+        heapq.heappush(self._flying, (now + LATENCY_S, self._count, target, ticket, now, answer))
+
+    def _land(self, target: object, ticket: int, sent_at: float, answer: object, now: float) -> None:
+        left = self.world.limiter.free(now)
+        if answer == 429:
+            self.account.throttled += 1
+            reset_s = self.world.limiter.reset_at() - now
+            self.budget.throttled(ticket, now, reset_s=reset_s, jitter=0.5)
+        else:
+            self.budget.answered(ticket, now, limit=self.world.limiter.per_minute, remaining=left)
+        self.take(target, sent_at, answer, now)
+
+    def choose(self, now: float) -> bool:
+        """Send the next request; return whether there was one."""
+        raise NotImplementedError
+
+    def next_at(self) -> float:
+        """Return when there is one."""
+        raise NotImplementedError
+
+    def take(self, target: object, sent_at: float, answer: object, now: float) -> None:
+        """Take in an answer; a number is an error."""
+        raise NotImplementedError
+
+    def saw(self, execution_id: str, now: float) -> None:
+        """Take in that an execution is seen finished."""
+        self.account.seen_at.setdefault(execution_id, now)
+
+
+class Ours(Client):
+    """The library."""
+
+    def __init__(self, world: World, *, others: list[float] | None = None) -> None:
+        super().__init__(world, others=others)
+        self.tracker = Tracker(epoch=EPOCH)
+        self.planner = Planner(self.tracker, interval_s=self.budget.min_interval_s)
+        self._baseline = Baseline(EPOCH)
+        self.planner.watch_list(None, 0.0)
+        self._failures = 0
+
+    def choose(self, now: float) -> bool:
+        """Ask the planner."""
+        choice = self.planner.next(now, self.budget.rate(now))
+        if choice is None:
+            return False
+        target = choice.target
+        self.send(target, self.planner.request(target, now) if isinstance(target, ListPage) else target, now)
+        return True
+
+    def next_at(self) -> float:
+        """Ask the planner."""
+        return self.planner.next_at()
+
+    def take(self, target: object, sent_at: float, answer: object, now: float) -> None:
+        """Hand it to tracker and planner."""
+        if isinstance(answer, int):
+            self.planner.failed(target, now, 0.0 if answer == 429 else 0.5)
+            return
+        if not isinstance(target, ListPage):
+            self._observe(answer, sent_at, now)
+            self.planner.read(target, now)
+            return
+        offset, limit, items, total, _ = answer
+        fresh = next((place for place, item in enumerate(items) if self.tracker.knows(item.id)), len(items))
+        for item in items:
+            self._observe(item, sent_at, now)
+        names = [item.id for item in items]
+        shown = Shown(
+            names,
+            last=offset + len(items) >= total,
+            all_new=0 < fresh == len(items),
+            places=range(len(items)),
+            offset=offset,
+            asked=limit,
+            count=len(items),
+            fresh=fresh,
+            names=frozenset(names),
+        )
+        if self.planner.page_read(target, shown, sent_at=sent_at, now=now):
+            self._baseline = Baseline(EPOCH, complete=True)
+
+    def _observe(self, item: object, sent_at: float, now: float) -> None:
+        for event in self.tracker.observe(item, sent_at=sent_at, received_at=now, baseline=self._baseline):
+            if isinstance(event, Transitioned) and event.dest == "completed":
+                self.saw(event.execution_id, now)
+
+
+class Sweep(Client):
+    """A plain sweep: one page after the other, from the newest to the oldest, and again."""
+
+    def __init__(self, world: World, *, others: list[float] | None = None) -> None:
+        super().__init__(world, others=others)
+        self._offset = 0
+        self._open_at = 0.0
+
+    def choose(self, now: float) -> bool:
+        """Read the next page, as soon as the one before was answered."""
+        if self._flying or now < self._open_at:
+            return False
+        self.send(None, (self.world.page_limit, self._offset), now)
+        return True
+
+    def next_at(self) -> float:
+        """There is always one."""
+        return self._open_at
+
+    def take(self, target: object, sent_at: float, answer: object, now: float) -> None:
+        """Go on to the next page."""
+        if isinstance(answer, int):
+            self._open_at = now + (0.0 if answer == 429 else 0.5)
+            return
+        offset, _, items, total, _ = answer
+        for item in items:
+            if item.status == "completed":
+                self.saw(item.id, now)
+        self._offset = offset + len(items)
+        if self._offset >= total:
+            self._offset = 0

@@ -1,0 +1,184 @@
+"""Agenda: what is to be read when. It knows nothing of executions, lists or hazards: a due time is handed in.
+
+Two kinds of entries: those for a fixed time, and those of which a look is worth more the longer it is put off. The
+latter share what the budget allows: the agenda keeps account of how much a look has to be worth (`price`) for that.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from math import exp, inf, sqrt
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from titan_state.core.reads import Target
+
+LEAST_PRICE: Final = 1e-9
+"""The least that a look has to be worth, in seconds of delay, however little there is to look at."""
+
+EARLIEST: Final = 0.5
+"""From which share of its span on a look may be taken early, where the budget has room."""
+
+GAIN: Final = 0.5
+"""How fast the price follows lateness: this share of it within a round of all that is shared."""
+
+MOST_CORRECTION: Final = 16.0
+"""By which factor the price is corrected at most: what reads cost that are not shared is not in the account."""
+
+
+@attrs.define(eq=False)
+class Entry:
+    """When something is to be read.
+
+    Attributes:
+        due: When.
+        open_at: When it may be read at the earliest.
+        span: For a shared entry, how many seconds lie between the last look and `due`; 0 for a fixed one.
+    """
+
+    due: float
+    open_at: float
+    span: float = 0.0
+
+
+class Agenda:
+    """What is to be read when.
+
+    Attributes:
+        alone: How many shared entries are of single executions.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[Target, Entry] = {}
+        self._fixed: list[tuple[float, int, Target, Entry]] = []
+        self._shared: list[tuple[float, int, Target, Entry]] = []
+        self._round: OrderedDict[Target, None] = OrderedDict()
+        self._demands: dict[Target, float] = {}
+        self._demand = 0.0
+        self.alone = 0
+        self._count = 0
+        self._correction = 1.0
+
+    def __contains__(self, target: Target) -> bool:
+        return target in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Target]:
+        return iter(tuple(self._entries))
+
+    @property
+    def demand(self) -> float:
+        """The account that the price is made of: requests per second, times the square root of the price."""
+        return self._demand
+
+    def price(self, per_second: float) -> float:
+        """Return what a look has to be worth, in seconds of delay, where so many may be sent per second."""
+        return max(LEAST_PRICE, (self._demand / per_second) ** 2 * self._correction)
+
+    def at(self, target: Target, due: float) -> None:
+        """Read something at a time, or earlier if that was planned already."""
+        known = self._entries.get(target)
+        if known is not None and known.due <= due:
+            return
+        self._put(target, Entry(due, due), self._fixed)
+
+    def share(self, target: Target, *, seen: float, due: float, open_at: float, price: float) -> None:
+        """Read something when a look is worth the price.
+
+        Args:
+            target: What.
+            seen: When it was last looked at.
+            due: When a look is worth the price.
+            open_at: When it may be read at the earliest.
+            price: The price that was asked for.
+        """
+        span = max(due - seen, 1e-6)
+        due = max(due, open_at)
+        known = self._entries.get(target)
+        if known is not None and not known.span and known.due <= due:
+            return
+        self._account(target, sqrt(price) / span)
+        self._put(target, Entry(due, open_at, span), self._shared)
+        self._round[target] = None
+        self._round.move_to_end(target)
+
+    def drop(self, target: Target) -> None:
+        """Read something no more."""
+        self._entries.pop(target, None)
+        self._account(target, 0.0)
+        self._round.pop(target, None)
+
+    def pop(self, now: float, per_second: float) -> Target | None:
+        """Take what is to be read now, None if nothing is."""
+        top = self._top(now)
+        if top is None or self._opens(top[3]) > now:
+            return None
+        _, _, target, entry = top
+        del self._entries[target]
+        self._round.pop(target, None)
+        if entry.span:
+            late = min(max((now - entry.due) / entry.span, -1.0), 1.0)
+            correction = self._correction * exp(GAIN * late / max(len(self._demands), 8))
+            self._correction = min(max(correction, 1.0 / MOST_CORRECTION), MOST_CORRECTION)
+        else:
+            self._account(target, 0.0)
+        return target
+
+    def next_at(self) -> float:
+        """Return when something may be read next, infinity if nothing is to be."""
+        fixed, shared = self._first(self._fixed), self._first(self._shared)
+        return min(
+            inf if fixed is None else fixed[0],
+            inf if shared is None else self._opens(shared[3]),
+        )
+
+    def first_due(self) -> float:
+        """Return the earliest due time, infinity if there is none."""
+        fixed, shared = self._first(self._fixed), self._first(self._shared)
+        return min(inf if fixed is None else fixed[0], inf if shared is None else shared[0])
+
+    def stalest(self) -> Target | None:
+        """Return the shared entry that was planned the longest ago: prices and forecasts change."""
+        return next(iter(self._round), None)
+
+    @staticmethod
+    def _opens(entry: Entry) -> float:
+        return max(entry.open_at, entry.due - (1.0 - EARLIEST) * entry.span)
+
+    def _top(self, now: float) -> tuple[float, int, Target, Entry] | None:
+        fixed, shared = self._first(self._fixed), self._first(self._shared)
+        if fixed is None or shared is None:
+            return fixed or shared
+        return fixed if fixed[0] <= now and fixed[0] <= shared[0] else shared
+
+    def _first(self, heap: list[tuple[float, int, Target, Entry]]) -> tuple[float, int, Target, Entry] | None:
+        while heap:
+            if self._entries.get(heap[0][2]) is heap[0][3]:
+                return heap[0]
+            heapq.heappop(heap)
+        return None
+
+    def _put(self, target: Target, entry: Entry, heap: list[tuple[float, int, Target, Entry]]) -> None:
+        if not entry.span:
+            self._account(target, 0.0)
+            self._round.pop(target, None)
+        self._entries[target] = entry
+        self._count += 1
+        heapq.heappush(heap, (entry.due, self._count, target, entry))
+
+    def _account(self, target: Target, demand: float) -> None:
+        known = self._demands.pop(target, 0.0)
+        self._demand += demand - known
+        if isinstance(target, str):
+            self.alone += bool(demand) - bool(known)
+        if demand:
+            self._demands[target] = demand
+        elif not self._demands:
+            self._demand = 0.0  # what rounding has left

@@ -1,0 +1,179 @@
+"""Singles: executions that are read one by one, and what goes ahead of them.
+
+The part of the planner that knows no lists, but where one shows an execution. Pure.
+"""
+
+from __future__ import annotations
+
+from math import inf, sqrt
+from typing import TYPE_CHECKING, Final
+
+from titan_state.core.agenda import Agenda
+from titan_state.core.reads import ListPage, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from titan_state.core.record import Record
+    from titan_state.core.tracker import Tracker
+
+LOOK_AGAIN_LAGS: Final = 12
+"""After how many replica lags an execution is read again that is absent, and the list is explored again."""
+
+ROUNDS: Final = 8
+"""How many rounds of all that is to be read pass at most between two looks at a live execution: the bound that keeps
+what is unlikely to change from being forgotten."""
+
+REVIVING: Final = 0.001
+REVIVING_S: Final = 60.0
+"""The prior for what should not happen: one in so many finished executions runs again about as soon as it has been
+finished for as long; nothing is learned of it."""
+
+LONGEST_S: Final = 60.0
+"""The same, at least, in seconds: where a round takes less, nothing is gained by more looks."""
+
+DEFAULT_PER_SECOND: Final = 2.0
+"""How many reads the budget is taken to allow per second, until it is told."""
+
+
+class Singles:
+    """Executions that are read one by one."""
+
+    def __init__(self, tracker: Tracker, *, interval_s: float) -> None:
+        self._tracker = tracker
+        self._interval_s = interval_s
+        self._look_again_s = max(interval_s, LOOK_AGAIN_LAGS * tracker.thresholds.replica_lag_s)
+        self._per_second = DEFAULT_PER_SECOND
+        self._agenda = Agenda()
+        self._ids: set[str] = set()
+        self._strays: set[str] = set()
+        self._in_flight: dict[Target, float] = {}
+        self._not_before: dict[str, float] = {}
+        self._looked_at: dict[str, float] = {}
+
+    # What is watched.
+
+    def watch(self, execution_id: str, now: float) -> None:
+        """Read an execution, soon and from then on."""
+        self._ids.add(execution_id)
+        self._plan(execution_id, now)
+
+    def unwatch(self, execution_id: str) -> None:
+        """Read an execution no more, unless a list that is watched shows it."""
+        self._ids.discard(execution_id)
+        if execution_id in self._agenda and self._is_listed(execution_id):
+            self._strays.add(execution_id)
+        else:
+            self._let_go(execution_id)
+
+    def soon(self, execution_id: str, now: float) -> None:
+        """Read an execution soon: something was done to it."""
+        self._plan(execution_id, now)
+
+    # What became of it.
+
+    def read(self, execution_id: str, now: float) -> None:
+        """Take in that an execution was read by itself, or that it answered 404."""
+        sent_at = self._in_flight.pop(execution_id, now)
+        self._hold(execution_id, now + self._interval_s)  # a read that settled nothing is not repeated at once
+        if execution_id in self._ids or execution_id in self._strays:
+            self._plan_single(execution_id, sent_at, now)
+
+    # How it is kept.
+
+    def _plan(self, target: Target, due: float) -> None:
+        if target not in self._in_flight:
+            self._agenda.at(target, due)
+
+    def _plan_single(self, execution_id: str, sent_at: float, now: float) -> None:
+        status = self._tracker.status(execution_id)
+        if self._tracker.is_live(execution_id):
+            if not self._is_covered(execution_id):
+                self._share_single(execution_id, sent_at, now)
+            return
+        self._looked_at.pop(execution_id, None)
+        self._agenda.drop(execution_id)
+        if self._tracker.is_finished(execution_id):
+            self._strays.discard(execution_id)
+            self._place(execution_id, None)
+            if status is not None and execution_id in self._ids:
+                age = now - self._tracker.since(execution_id)
+                self._plan(execution_id, self._recheck([age], now, 2 * self._tracker.thresholds.replica_lag_s))
+        elif status is not None or self._tracker.is_missing(execution_id):  # it has vanished, or never was
+            if execution_id in self._ids:
+                self._plan(execution_id, now + self._look_again_s)
+            else:
+                self._let_go(execution_id)  # its list shows it if it comes back
+        else:
+            self._plan(execution_id, now + self._interval_s)
+
+    def _share_single(self, execution_id: str, sent_at: float, now: float) -> None:
+        """Read a live execution by itself when that is worth it."""
+        record = self._tracker.record(execution_id)
+        if record is None or execution_id in self._in_flight:
+            return
+        before = self._looked_at.get(execution_id)
+        if before is not None:
+            self._tracker.outlook.stayed(record, before, 1.0)
+        self._looked_at[execution_id] = record.seen_sent
+        price = self._agenda.price(self._per_second)
+        forecast = self._tracker.outlook.forecast((record,), now)
+        due = forecast.due(sent_at, price, self._longest_s())
+        self._agenda.share(execution_id, seen=sent_at, due=due, open_at=sent_at + self._interval_s, price=price)
+
+    def _recheck(self, ages: list[float], now: float, least_s: float) -> float:
+        """Return when executions are read again that have finished, in case they run again.
+
+        At the earliest after as long again as the last of them has been finished; later if the budget has better use.
+        """
+        rate = sum(REVIVING / (age + REVIVING_S) for age in ages)
+        worth_s = sqrt(2.0 * self._agenda.price(self._per_second) / rate)
+        return now + max(least_s, min(ages), worth_s)
+
+    def _longest_s(self) -> float:
+        return max(LONGEST_S, ROUNDS * (len(self._agenda) + len(self._in_flight)) / self._per_second)
+
+    def _confirmations(self) -> Iterator[tuple[str, float]]:
+        """Hand out what awaits confirmation and is not under way, each with the time from which it is due."""
+        for name, at in self._tracker.needs_confirmation.items():
+            if name not in self._in_flight:
+                yield name, max(at, self._not_before.get(name, -inf))
+
+    def _hold(self, execution_id: str, until: float) -> None:
+        if execution_id in self._tracker.needs_confirmation:
+            self._not_before[execution_id] = until
+        else:
+            self._not_before.pop(execution_id, None)
+
+    def _let_go(self, execution_id: str) -> None:
+        self._strays.discard(execution_id)
+        self._agenda.drop(execution_id)
+        self._not_before.pop(execution_id, None)
+        self._looked_at.pop(execution_id, None)
+
+    # Where it is listed.
+
+    def _place(self, execution_id: str, page: ListPage | None) -> None:
+        """Take down which page shows an execution."""
+        record = self._tracker.record(execution_id)
+        if record is not None:
+            record.place = page
+
+    def _place_of(self, execution_id: str) -> ListPage | None:
+        record = self._tracker.record(execution_id)
+        return None if record is None else record.place
+
+    def _is_covered(self, execution_id: str) -> bool:
+        """Return whether a page that is read shows an execution, and nothing makes it worth a look of its own."""
+        page = self._place_of(execution_id)
+        return page is not None and (page in self._agenda or page in self._in_flight)
+
+    def _is_listed(self, execution_id: str) -> bool:
+        raise NotImplementedError
+
+    def _records(self, names: tuple[str, ...]) -> Iterator[Record]:
+        """Hand out the records of those that live."""
+        for name in names:
+            record = self._tracker.record(name)
+            if record is not None and self._tracker.is_live(name):
+                yield record

@@ -130,7 +130,7 @@ class Ours(Client):
         self.planner = Planner(self.tracker, interval_s=self.budget.min_interval_s)
         self._baseline = Baseline(EPOCH)
         self.planner.watch_list(None, 0.0)
-        self._failures = 0
+        self.tells_total = True
 
     def choose(self, now: float) -> bool:
         """Ask the planner."""
@@ -163,12 +163,11 @@ class Ours(Client):
             names,
             last=offset + len(items) >= total,
             all_new=0 < fresh == len(items),
-            places=range(len(items)),
             offset=offset,
             asked=limit,
-            count=len(items),
             fresh=fresh,
-            names=frozenset(names),
+            names=tuple(names),
+            total=total if self.tells_total else None,
         )
         if self.planner.page_read(target, shown, sent_at=sent_at, now=now):
             self._baseline = Baseline(EPOCH, complete=True)

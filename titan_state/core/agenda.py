@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 LEAST_PRICE: Final = 1e-9
 """The least that a look has to be worth, in seconds of delay, however little there is to look at."""
 
-EARLIEST: Final = 0.5
-"""From which share of its span on a look may be taken early, where the budget has room."""
-
 GAIN: Final = 0.5
 """How fast the price follows lateness: this share of it within a round of all that is shared."""
 
-MOST_CORRECTION: Final = 16.0
-"""By which factor the price is corrected at most: what reads cost that are not shared is not in the account."""
+MOST_CORRECTION: Final = 4.0
+"""By which factor the price is corrected at most."""
+
+PART_READS: Final = 64
+LEAST_PART: Final = 1 / 4
+"""Over how many reads, and down to what, the part is averaged that is left to shared entries: fixed ones come first."""
 
 
 @attrs.define(eq=False)
@@ -63,6 +64,7 @@ class Agenda:
         self.alone = 0
         self._count = 0
         self._correction = 1.0
+        self._part = 1.0
 
     def __contains__(self, target: Target) -> bool:
         return target in self._entries
@@ -80,7 +82,7 @@ class Agenda:
 
     def price(self, per_second: float) -> float:
         """Return what a look has to be worth, in seconds of delay, where so many may be sent per second."""
-        return max(LEAST_PRICE, (self._demand / per_second) ** 2 * self._correction)
+        return max(LEAST_PRICE, (self._demand / per_second / self._part) ** 2 * self._correction)
 
     def at(self, target: Target, due: float) -> None:
         """Read something at a time, or earlier if that was planned already."""
@@ -89,22 +91,22 @@ class Agenda:
             return
         self._put(target, Entry(due, due), self._fixed)
 
-    def share(self, target: Target, *, seen: float, due: float, open_at: float, price: float) -> None:
-        """Read something when a look is worth the price.
+    def share(self, target: Target, *, seen: float, due: float, open_at: float, worth: float) -> None:
+        """Read something when a look is worth it.
 
         Args:
             target: What.
             seen: When it was last looked at.
-            due: When a look is worth the price.
+            due: When a look is worth the price, or has been put off for long enough.
             open_at: When it may be read at the earliest.
-            price: The price that was asked for.
+            worth: What a look is worth then, in seconds of delay.
         """
         span = max(due - seen, 1e-6)
         due = max(due, open_at)
         known = self._entries.get(target)
         if known is not None and not known.span and known.due <= due:
             return
-        self._account(target, sqrt(price) / span)
+        self._account(target, sqrt(worth) / span)
         self._put(target, Entry(due, open_at, span), self._shared)
         self._round[target] = None
         self._round.move_to_end(target)
@@ -115,10 +117,14 @@ class Agenda:
         self._account(target, 0.0)
         self._round.pop(target, None)
 
-    def pop(self, now: float, per_second: float) -> Target | None:
+    def spent(self) -> None:
+        """Take in that a read was sent that is in no entry."""
+        self._part = max(LEAST_PART, self._part * (1.0 - 1.0 / PART_READS))
+
+    def pop(self, now: float) -> Target | None:
         """Take what is to be read now, None if nothing is."""
         top = self._top(now)
-        if top is None or self._opens(top[3]) > now:
+        if top is None or top[3].open_at > now:
             return None
         _, _, target, entry = top
         del self._entries[target]
@@ -129,6 +135,7 @@ class Agenda:
             self._correction = min(max(correction, 1.0 / MOST_CORRECTION), MOST_CORRECTION)
         else:
             self._account(target, 0.0)
+        self._part = max(LEAST_PART, self._part + (bool(entry.span) - self._part) / PART_READS)
         return target
 
     def next_at(self) -> float:
@@ -136,7 +143,7 @@ class Agenda:
         fixed, shared = self._first(self._fixed), self._first(self._shared)
         return min(
             inf if fixed is None else fixed[0],
-            inf if shared is None else self._opens(shared[3]),
+            inf if shared is None else shared[3].open_at,
         )
 
     def first_due(self) -> float:
@@ -147,10 +154,6 @@ class Agenda:
     def stalest(self) -> Target | None:
         """Return the shared entry that was planned the longest ago: prices and forecasts change."""
         return next(iter(self._round), None)
-
-    @staticmethod
-    def _opens(entry: Entry) -> float:
-        return max(entry.open_at, entry.due - (1.0 - EARLIEST) * entry.span)
 
     def _top(self, now: float) -> tuple[float, int, Target, Entry] | None:
         fixed, shared = self._first(self._fixed), self._first(self._shared)

@@ -1,19 +1,24 @@
 """Listing: what is known of one list, and where its executions are now.
 
-A list that shows new executions first pushes the others back. So what is read again is not a page by its number but a
-block: the executions of one page when the list was first read, and of each page that has come before it since. Where a
-block begins now follows from how many have arrived. What to read is the planner's business.
+A list that shows new executions first pushes the others back. So what is read again is not the page with a number but
+a window: what one answer showed, wherever that is by now. Window 0 is the front, always at the beginning of the list;
+what arrives is its own until more has arrived than one page shows, and what was its own before becomes a window that
+moves on with the list. Where a window begins is reckoned from how many have arrived since it was read, and put right
+by what the next answer shows. What to read is the planner's business.
 """
 
 from __future__ import annotations
 
-from math import ceil, exp, inf
+from math import ceil, exp, inf, sqrt
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+FRONT: Final = 0
+"""The window at the beginning of a list."""
 
 FORGOTTEN_S: Final = 600.0
 """In how many seconds what was seen of arrivals loses all but 37 % of its weight."""
@@ -24,6 +29,9 @@ FIRST_ARRIVAL_S: Final = 60.0
 UNSEEN_YIELD: Final = 10.0
 """The prior: how many live executions a page shows that was never read."""
 
+ANCHORS: Final = 5
+"""By how many executions of a window it is found again: by the first of them that is still there."""
+
 
 @attrs.frozen
 class Shown:
@@ -33,23 +41,42 @@ class Shown:
         ids: The ids of the watched executions on it, in its order.
         last: Whether it is the last page; None if it does not tell.
         all_new: Whether it showed executions, and none of them was known before.
-        places: The place on the page of each of `ids`; None where places are not known.
         offset: How many executions the service was asked to pass over.
         asked: How many executions the service was asked for.
-        count: How many executions the page showed, watched or not.
         fresh: How many executions at its beginning were not known before.
-        names: The ids of all of them.
+        names: The ids of all executions on it, watched or not.
+        total: How many there are in all by the service's own word, None if it does not say.
     """
 
     ids: Sequence[str]
     last: bool | None
     all_new: bool = False
-    places: Sequence[int] | None = None
     offset: int = 0
     asked: int = 0
-    count: int = 0
     fresh: int = 0
-    names: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
+    total: int | None = None
+
+
+@attrs.define
+class Window:
+    """What one answer showed.
+
+    Attributes:
+        offset: Where it began when it was read.
+        arrived: How many had arrived by then.
+        read_at: When the last read was sent.
+        members: The executions in it that are kept, in the list's order.
+        anchors: Some executions in it, each with its place.
+        lost: How many reads in a row have not shown all of it.
+    """
+
+    offset: int
+    arrived: float
+    read_at: float
+    members: tuple[str, ...] = ()
+    anchors: tuple[tuple[str, int], ...] = ()
+    lost: int = 0
 
 
 @attrs.define
@@ -57,138 +84,176 @@ class Listing:
     """What is known of one list.
 
     Attributes:
-        size: How many executions are asked for at once: those of one block.
+        size: How many executions are asked for at once.
         watched: Whether all it shows is watched, and so whatever is new on it.
         newest_first: Whether new executions show on the first page.
-        members: For each block that is read, the executions that were in it and are kept, in the list's order.
-        read_at: For each of these blocks, when the last read was sent.
-        sweep: The block that the sweep over the whole list has come to, None if there is none.
+        windows: What is read again, by its number.
+        sweep: The window that the sweep over the whole list has come to, None if there is none.
         sweeps_from: When the sweep may begin.
-        began_at: When it was first read.
         dry: How many pages in a row an exploration has read for nothing.
         yields: How many live executions pages show that a sweep reads for the first time, on average of late.
-        arrived: How many executions have arrived since it was first read.
     """
 
     size: int = 100
     watched: bool = False
     newest_first: bool = True
-    members: dict[int, tuple[str, ...]] = attrs.field(factory=dict)
-    read_at: dict[int, float] = attrs.field(factory=dict)
+    windows: dict[int, Window] = attrs.field(factory=dict)
     sweep: int | None = None
     sweeps_from: float = -inf
-    began_at: float = -inf
     dry: int = 0
     yields: float = UNSEEN_YIELD
-    arrived: int = 0
-    _previous: frozenset[str] = frozenset()
-    _anchors: dict[int, tuple[tuple[str, int], ...]] = attrs.field(factory=dict)
+    _previous: tuple[str, ...] = ()
+    _starts: dict[int, tuple[int, float]] = attrs.field(factory=dict)
+    _arrived: float = 0.0
+    _counted_at: float = -inf
     _arrivals: float = 0.0
     _looked_s: float = 0.0
-    _counted_at: float = -inf
-    _counted: int = 0
+    _total: int | None = None
+    _tells_total: bool = True
+    _front_total: int | None = None
+    _own: int = 0
+    _made: int = 0
+    _gap: int | None = None
 
-    @property
-    def front(self) -> int:
-        """The block that new executions arrive in."""
-        return -ceil(self.arrived / self.size)
+    # Where it is.
 
     def rate(self) -> float:
-        """Return how many executions arrive per second."""
+        """Return how many executions arrive per second, as far as is known."""
         return (self._arrivals + 1.0) / (self._looked_s + FIRST_ARRIVAL_S)
 
-    def offset(self, block: int, now: float) -> int:
-        """Return where a block begins now, as far as is known."""
-        coming = 0.0
-        if self.arrived and block > self.front and self._counted_at > -inf:
-            coming = self._arrivals / max(self._looked_s, 1.0) * (now - self._counted_at)
-        return max(0, block * self.size + self.arrived + round(coming))
+    def offset(self, number: int, now: float) -> int:
+        """Return where a window begins now, as far as is known."""
+        if self.is_front(number):
+            return 0
+        window = self.windows.get(number)
+        if window is not None:
+            return max(0, round(window.offset + self._came(window.arrived, now)))
+        begins, arrived = self._starts.get(number, (number * self.size, 0.0))
+        came = self._came(arrived, now)
+        return max(0, round(begins + came) - (1 + ceil(sqrt(came)) if came else 0))  # rather twice than not at all
+
+    def is_front(self, number: int) -> bool:
+        """Return whether a window is where new executions arrive."""
+        return self.watched and number == FRONT
+
+    def following(self, number: int, shown: Shown, *, gap: bool = False) -> int:
+        """Return the number of the window that begins where a page has ended.
+
+        Args:
+            number: The window that the page was read for.
+            shown: The page.
+            gap: Whether it is to fill a gap between the front and what was there before.
+        """
+        following = number + 1
+        if gap and following in self.windows:
+            self._made -= 1
+            following = self._made
+        if gap:
+            self._gap = following
+        self._starts[following] = (shown.offset + len(shown.names), self._arrived)
+        return following
+
+    # What a page tells of the list.
 
     def ends(self, shown: Shown) -> bool:
         """Return whether nothing follows a page; learn on the way that the service sends fewer, or more, at once."""
         is_repeated = bool(shown.names) and shown.names == self._previous and shown.offset > 0
         self._previous = shown.names
-        is_short = shown.count < shown.asked
-        if shown.count > shown.asked or (is_short and shown.count and shown.offset == 0 and not shown.last):
-            self.size = shown.count
+        count = len(shown.names)
+        is_short = count < shown.asked
+        if count > shown.asked or (is_short and count and shown.offset == 0 and not shown.last):
+            self.size = count
         if is_repeated:  # the service takes no notice of where a page is to begin
             return True
         if shown.last is not None:
             return shown.last
         return is_short and shown.offset > 0  # a short first page may be all there is, or all that is sent at once
 
-    def place(self, block: int, shown: Shown, now: float, *, last: bool) -> tuple[dict[int, list[str]], set[int]]:
-        """Find out which blocks a page showed.
+    def take(self, number: int, shown: Shown, sent_at: float, names: tuple[str, ...]) -> tuple[Window | None, bool]:
+        """Take in what a page showed of a window.
 
         Args:
-            block: The one that was asked for.
+            number: The window.
             shown: The page.
-            now: When the read was sent.
-            last: Whether it was the last one.
+            sent_at: When the read was sent.
+            names: The executions on it that are kept.
 
         Returns:
-            The ids by block, and which of these blocks were shown as a whole.
+            What the window was before, and whether all of it was shown.
         """
-        if shown.places is None or not self.newest_first:
-            return {block: list(shown.ids)}, {block}
-        self._align(block, shown, now)
-        first = shown.offset - self.arrived
-        end = first + shown.count
-        blocks: dict[int, list[str]] = {}
-        for name, place in zip(shown.ids, shown.places, strict=True):
-            blocks.setdefault((first + place) // self.size, []).append(name)
-        whole = set()
-        for number in range(first // self.size, -(-end // self.size) + 1):
-            begins = number * self.size >= first or shown.offset == 0
-            ends = (number + 1) * self.size <= end or last
-            if begins and ends:
-                whole.add(number)
-        if block in whole or block * self.size >= end or (block + 1) * self.size <= first:
-            blocks.setdefault(block, [])
-        return blocks, whole
+        former = self.windows.get(number)
+        self._count(number, shown, sent_at)
+        places = {name: place for place, name in enumerate(shown.names)}
+        offset, is_whole = shown.offset, True
+        if former is not None and not self.is_front(number) and self.newest_first:
+            found = next(((places[name] - place) for name, place in former.anchors if name in places), None)
+            if found is not None:
+                offset, is_whole = shown.offset + found, found == 0
+                if not self.watched:
+                    self._arrive(max(self._arrived, former.arrived + offset - former.offset), sent_at)
+            elif former.anchors:
+                is_whole = False
+        self._starts.pop(number, None)
+        last = len(shown.names) - 1
+        anchors = [(shown.names[place], shown.offset + place - offset) for place in _spread(last)] if places else []
+        lost = 0 if is_whole or former is None else former.lost + 1
+        self.windows[number] = Window(offset, self._arrived, sent_at, names, tuple(anchors), lost)
+        return former, is_whole
 
-    def keep(self, block: int, ids: tuple[str, ...], shown: Shown | None, read_at: float) -> None:
-        """Take down what is in a block, and where its first and its last execution are."""
-        self.members[block] = ids
-        self.read_at[block] = read_at
-        if shown is None or shown.places is None or not ids:
-            self._anchors.pop(block, None)
-            return
-        places = dict(zip(shown.ids, shown.places, strict=True))
-        first = shown.offset - self.arrived
-        self._anchors[block] = tuple(
-            (name, first + places[name]) for name in dict.fromkeys((ids[0], ids[-1])) if name in places
-        )
-
-    def drop(self, block: int) -> None:
-        """Forget a block: there is nothing in it any more that is kept."""
-        self.members.pop(block, None)
-        self.read_at.pop(block, None)
-        self._anchors.pop(block, None)
+    def spill(self, shown: Shown, former: Window | None) -> int | None:
+        """Return the number of a window for what was the front's own, if that does not show as a whole any longer."""
+        if former is None:
+            self._own = len(shown.names)
+        elif self.newest_first:
+            self._own += shown.fresh
+        if former is None or self._own <= self.size:
+            return None
+        self._own = shown.fresh
+        self._made -= 1
+        offset = max(shown.fresh, round(self._arrived - former.arrived))  # more where a gap lies between
+        self.windows[self._made] = attrs.evolve(former, offset=offset, arrived=self._arrived)
+        return self._made
 
     def found(self, count: int) -> None:
         """Take in how many live executions a page showed that a sweep read for the first time."""
         self.yields += (count - self.yields) / 4
 
-    def _align(self, block: int, shown: Shown, now: float) -> None:
-        """Find out how many have arrived meanwhile: by executions of which the place was known, or new ones."""
-        places = dict(zip(shown.ids, shown.places or (), strict=True))
-        for number in (block, block - 1, block + 1):
-            for name, known in self._anchors.get(number, ()):
-                if name in places:
-                    self._count(shown.offset + places[name] - known, now)
-                    return
-        if shown.offset == 0 and self._counted_at > -inf:
-            self._count(self.arrived + shown.fresh, now)
-        elif self._counted_at == -inf:
-            self._count(0, now)
+    def _came(self, since: float, now: float) -> float:
+        """Return how many have arrived since so many had, those included that are to be expected meanwhile."""
+        if not self.newest_first or self._counted_at == -inf:
+            return 0.0
+        expected = self._arrivals / max(self._looked_s, 1.0) * max(0.0, now - self._counted_at)
+        return self._arrived - since + expected
 
-    def _count(self, arrived: int, now: float) -> None:
-        if self._counted_at > -inf and now > self._counted_at:
-            passed = now - self._counted_at
+    def _count(self, number: int, shown: Shown, sent_at: float) -> None:
+        """Take in how many have arrived: by the service's word, else by what is new at the front."""
+        if self._counted_at == -inf:
+            self._total = self._front_total = shown.total
+            self._arrive(0.0, sent_at)
+            return
+        is_front = self.is_front(number)
+        if is_front and shown.fresh and shown.total is not None and shown.total == self._front_total:
+            self._tells_total = False  # what does not grow with what is new is no total
+        if is_front:
+            self._front_total = shown.total
+        if self._tells_total and shown.total is not None and self._total is not None:
+            if sent_at > self._counted_at:
+                self._arrive(self._arrived + shown.total - self._total, sent_at)
+                self._total = shown.total
+        elif is_front or number == self._gap:
+            self._arrive(self._arrived + shown.fresh, sent_at)
+        if number == self._gap:
+            self._gap = None
+
+    def _arrive(self, arrived: float, sent_at: float) -> None:
+        if self._counted_at > -inf:
+            passed = max(0.0, sent_at - self._counted_at)
             fades = exp(-passed / FORGOTTEN_S)
-            self._arrivals = self._arrivals * fades + max(0, arrived - self._counted)
+            self._arrivals = self._arrivals * fades + max(0.0, arrived - self._arrived)
             self._looked_s = self._looked_s * fades + passed
-        if now > self._counted_at:
-            self._counted_at, self._counted = now, arrived
-            self.arrived = max(arrived, 0)
+        self._arrived, self._counted_at = arrived, max(sent_at, self._counted_at)
+
+
+def _spread(last: int) -> list[int]:
+    """Return some places of a page, those in the middle first: the edges move out of sight."""
+    return sorted({round(last * part / (ANCHORS - 1)) for part in range(ANCHORS)}, key=lambda at: abs(at - last / 2))

@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.budget import Priority
-from titan_state.core.listing import Listing, Shown
+from titan_state.core.listing import FRONT, Listing, Shown, Window
 from titan_state.core.reads import Choice, ListPage, Target
 from titan_state.core.singles import Singles
 
@@ -35,11 +35,13 @@ SHOWN_AT_ONCE: Final = 20
 """How many executions a page is taken to show at least, where it is guessed how long reading a list takes."""
 
 SWEEP_SHARE: Final = 4
-"""One in how many reads goes to a sweep over a whole list, at least, while there is one; and one in how many at least
-goes to what is known already."""
+"""One in how many reads at least goes to what is known already, while a sweep over a whole list finds much."""
 
-TICK_S: Final = 1e-3
-"""What goes just before, or just after, something else is due so much earlier, or later."""
+IDLE_SHARE: Final = 16
+"""One in how many reads goes to a sweep that finds little: it comes to its end, sometime."""
+
+FULL: Final = 0.6
+"""At which share of a page, of executions expected to have arrived, the front is read at the latest."""
 
 SAMPLED: Final = 8
 """How many executions of a page teach how long executions stay as they are, at each look; they stand for the others."""
@@ -62,6 +64,8 @@ class Planner(Singles):
         self._page_size = page_size
         self._recheck_s = max(interval_s, RECHECK_LAGS * tracker.thresholds.replica_lag_s)
         self._listings: dict[str | None, Listing] = {}
+        self._sweeps: dict[ListPage, None] = {}
+        self._full_at: dict[ListPage, float] = {}
         self._explores = True
         self._explores_from = -inf
         self._turn = 0
@@ -72,8 +76,8 @@ class Planner(Singles):
         """Read a list, all of it once, then the pages that show something worth it."""
         listing = self._listing(task_id)
         listing.watched = True
-        listing.sweep, listing.sweeps_from = listing.front, now
-        self._plan(ListPage(task_id, listing.front), now)
+        listing.sweep, listing.sweeps_from = FRONT, now
+        self._plan(ListPage(task_id, FRONT), now)
 
     def unwatch_list(self, task_id: str | None) -> None:
         """Read a list no more."""
@@ -103,14 +107,46 @@ class Planner(Singles):
                 return Choice(execution_id, Priority.CONFIRMATION)
         self._explore(now)
         self._review(now)
-        target = self._agenda.pop(now, self._per_second)
+        self._turn += 1
+        target: Target | None = None
+        if self._sweeps and self._is_turn_of_sweep():
+            target = self._swept()
+            self._agenda.spent()
+        else:
+            target = next((page for page, at in self._full_at.items() if at <= now and page in self._agenda), None)
+        if target is not None:
+            self._agenda.drop(target)
+        else:
+            target = self._agenda.pop(now) or self._swept()
         if target is None:
             return None
         self._in_flight[target] = now
         return Choice(target, Priority.POLL)
 
+    def _is_turn_of_sweep(self) -> bool:
+        """Return whether a sweep goes on before other reads: if that is worth more, else at its share of the reads.
+
+        What a page shows that was never read waits to be seen, every execution of it: with so many unseen changes and
+        their typical rate, this is what a look is worth (`Forecast.worth`).
+        """
+        listing = self._listings[next(iter(self._sweeps)).task_id]
+        worth = listing.yields / (2.0 * self._tracker.outlook.typical_rate())
+        if worth < self._agenda.price(self._per_second):
+            return self._turn % IDLE_SHARE == 0
+        return self._turn % SWEEP_SHARE != 0
+
+    def _swept(self) -> ListPage | None:
+        """Take the next page of a sweep, of several lists in turn."""
+        if not self._sweeps:
+            return None
+        target = next(iter(self._sweeps))
+        del self._sweeps[target]
+        return target
+
     def next_at(self) -> float:
         """Return when the next request may be sent, infinity if nothing is to be read."""
+        if self._sweeps:
+            return -inf
         return min(min((at for _, at in self._confirmations()), default=inf), self._agenda.next_at())
 
     def behind_s(self, now: float) -> float:
@@ -169,82 +205,104 @@ class Planner(Singles):
         listing = self._listings.get(target.task_id)
         if listing is None:
             return False
-        if listing.began_at == -inf:
-            listing.began_at = sent_at
         size, last = listing.size, listing.ends(shown)
-        if listing.size != size and listing.members:
+        if listing.size != size and listing.windows:
             self._begin_again(target.task_id, now)
             return False
-        is_new = target.page not in listing.read_at
-        blocks, whole = listing.place(target.page, shown, sent_at, last=last)
-        live = 0
-        for block, ids in blocks.items():
-            page = target if block == target.page else ListPage(target.task_id, block)
-            count = self._block_read(listing, page, ids, shown, sent_at, now, whole=block in whole)
-            live = count if block == target.page else live
-        if is_new and listing.sweep == target.page:
-            listing.found(live)
-        return self._go_on(listing, target, now, last=last, all_new=shown.all_new, worth=live > 1)
+        alive = dict.fromkeys(name for name in shown.ids if self._tracker.is_live(name))
+        kept = tuple(name for name in shown.ids if name in alive or self._tracker.status(name) is not None)
+        former, is_whole = listing.take(target.page, shown, sent_at, kept)
+        self._learn(kept, former)
+        if former is None and listing.sweep == target.page:
+            listing.found(len(alive))
+        if listing.is_front(target.page):
+            self._spill(listing, target, shown, former, now)
+        touched = self._settle(listing, target, shown, former, alive, now, is_whole=is_whole)
+        if len(alive) > 1 or listing.is_front(target.page):
+            self._share_page(listing, target, now)
+        else:
+            self._keep_little(listing, target, alive, kept, now)
+        for page in touched:
+            self._share_page(listing, page, now)
+        return self._go_on(listing, target, shown, now, last=last, worth=len(alive) > 1)
 
-    def _block_read(
+    def _settle(
         self,
         listing: Listing,
         page: ListPage,
-        ids: list[str],
         shown: Shown,
-        sent_at: float,
+        former: Window | None,
+        alive: Collection[str],
         now: float,
         *,
-        whole: bool,
-    ) -> int:
-        """Take in what was shown of one block, the whole of it or a part; return how many live in it."""
-        former = listing.members.get(page.page, ())
-        if not whole:
-            here = set(ids)
-            ids = [*(name for name in former if name not in here and self._place_of(name) == page), *ids]
-        strays = self._strays_of(listing, page, ids) if whole else []
-        alive = dict.fromkeys(name for name in ids if self._tracker.is_live(name))
-        for name in ids:
+        is_whole: bool,
+    ) -> set[ListPage]:
+        """Take down where each execution shows, and look for those that have left; return other pages of them."""
+        here = set(shown.ids)
+        missing = [] if former is None else [name for name in former.members if name not in here]
+        lost = listing.windows[page.page].lost
+        touched = set()
+        for name in shown.ids:
+            place = self._place_of(name)
             if name not in alive:
                 self._place(name, None)
-        kept = tuple(name for name in ids if name in alive or self._tracker.status(name) is not None)
-        self._learn(kept, former, listing.read_at.get(page.page))
-        listing.keep(page.page, kept, shown, sent_at if whole else listing.read_at.get(page.page, sent_at))
-        self._place_strays(listing, page, strays, now)
-        is_front = listing.watched and page.page == listing.front
-        if len(alive) > 1 or is_front:
-            for name in alive:
-                self._cover(name, page)
-            self._share_page(listing, page, sent_at, now)
-            return len(alive)
+            elif place is None or place == page or place.page not in self._windows_of(place):
+                self._place(name, page)
+            else:
+                touched.add(place)
+            if name in alive:
+                self._cover(name)
+        if is_whole or lost > 1:
+            read_at = -inf if former is None else former.read_at
+            self._place_strays(listing, page, [name for name in missing if self._is_stray(name, page, read_at)], now)
+        else:  # reckoned wrongly, by as much as is missing at an end: it shows again when that has been put right
+            ours = tuple(name for name in missing if self._place_of(name) == page)
+            window = listing.windows[page.page]
+            window.members += ours
+        return touched
+
+    def _spill(self, listing: Listing, front: ListPage, shown: Shown, former: Window | None, now: float) -> None:
+        """Let what was the front's own move on with the list, where more has arrived than the front shows."""
+        number = listing.spill(shown, former)
+        if number is None or former is None:
+            return
+        page = ListPage(front.task_id, number)
+        for name in former.members:
+            if self._place_of(name) == front:
+                self._place(name, page)
+        self._share_page(listing, page, now)
+
+    def _keep_little(
+        self, listing: Listing, page: ListPage, alive: Collection[str], kept: tuple[str, ...], now: float
+    ) -> None:
+        """Plan for a page that shows a single live execution, or none: that one costs the same by itself."""
         self._agenda.drop(page)
         for name in alive:
-            self._uncover(name, now + self._interval_s)
+            if self._place_of(name) in (None, page):
+                self._uncover(name, now + self._interval_s)
         if kept:
             finished = [now - self._tracker.since(name) for name in kept if name not in alive]
             self._plan(page, self._recheck(finished, now, self._recheck_s) if finished else now + self._longest_s())
         else:
-            listing.drop(page.page)
-        return len(alive)
+            del listing.windows[page.page]
 
-    def _go_on(self, listing: Listing, target: ListPage, now: float, *, last: bool, all_new: bool, worth: bool) -> bool:
+    def _go_on(self, listing: Listing, target: ListPage, shown: Shown, now: float, *, last: bool, worth: bool) -> bool:
         """Plan the page after this one, where a sweep, an arrival or an exploration leads there."""
-        following = ListPage(target.task_id, target.page + 1)
         if listing.sweep == target.page and now >= listing.sweeps_from:
             if not last:
-                listing.sweep = following.page
-                self._plan(following, self._sweep_due(listing, now))
+                listing.sweep = listing.following(target.page, shown)
+                self._sweeps[ListPage(target.task_id, listing.sweep)] = None
                 return False
             listing.sweep = None if listing.newest_first else 0  # else new executions may show anywhere: begin again
             listing.sweeps_from = now + self._recheck_s
             return True
         if listing.watched:
-            if all_new and not last:
-                self._plan(following, now)  # more may have come than one page shows
+            if shown.all_new and not last:  # more may have come than one page shows
+                self._plan(ListPage(target.task_id, listing.following(target.page, shown, gap=True)), now)
             return False
         listing.dry = 0 if worth else listing.dry + 1
-        if not last and following.page not in listing.members and listing.dry <= self._agenda.alone // DRY_SHARE:
-            self._plan(following, now)
+        if not last and target.page + 1 not in listing.windows and listing.dry <= self._agenda.alone // DRY_SHARE:
+            self._plan(ListPage(target.task_id, listing.following(target.page, shown)), now)
         return False
 
     def sweep_again(self, task_id: str | None, now: float) -> None:
@@ -261,8 +319,8 @@ class Planner(Singles):
     def _begin_again(self, task_id: str | None, now: float) -> None:
         """Read a list as if for the first time: it is cut into other pages than before."""
         former = self._listings[task_id]
-        for names in former.members.values():
-            for name in names:
+        for window in former.windows.values():
+            for name in window.members:
                 self._place(name, None)
                 if self._tracker.is_live(name):
                     self._uncover(name, now + self._look_again_s)
@@ -280,28 +338,37 @@ class Planner(Singles):
             listing = self._listings[task_id] = Listing(self._page_size, newest_first=self._newest_first)
         return listing
 
-    def _share_page(self, listing: Listing, page: ListPage, sent_at: float, now: float) -> None:
+    def _share_page(self, listing: Listing, page: ListPage, now: float) -> None:
         """Read a page again when that is worth it."""
-        if page in self._in_flight:
+        window = listing.windows.get(page.page)
+        if page in self._in_flight or window is None:
             return
-        names = listing.members.get(page.page, ())
-        is_front = listing.watched and page.page == listing.front
-        if is_front and page.page + 1 in listing.members:  # what is on the same page of the following block
-            following = listing.members[page.page + 1]
-            names += following[: len(following) * (-listing.arrived % listing.size) // listing.size]
         forecast = self._tracker.outlook.forecast(
-            self._records(names), now, arrivals=listing.rate() if is_front else 0.0, arrivals_from=sent_at
+            self._records(window.members),
+            now,
+            arrivals=listing.rate() if listing.is_front(page.page) else 0.0,
+            arrivals_from=window.read_at,
         )
         price = self._agenda.price(self._per_second)
-        due = forecast.due(sent_at, price, self._longest_s())
-        self._agenda.share(page, seen=sent_at, due=due, open_at=sent_at + self._interval_s, price=price)
+        longest_s = self._longest_s()
+        if listing.is_front(page.page):
+            full_s = FULL * listing.size / listing.rate()
+            longest_s = min(longest_s, full_s)
+            self._full_at[page] = window.read_at + full_s
+        due = forecast.due(window.read_at, price, longest_s)
+        self._agenda.share(
+            page,
+            seen=window.read_at,
+            due=due,
+            open_at=window.read_at + self._interval_s,
+            worth=min(price, forecast.worth(due)),
+        )
 
     def _review(self, now: float) -> None:
         """Plan anew what was planned the longest ago: what is known, and what the budget allows, has changed."""
         target = self._agenda.stalest()
         if isinstance(target, ListPage):
-            listing = self._listings[target.task_id]
-            self._share_page(listing, target, listing.read_at[target.page], now)
+            self._share_page(self._listings[target.task_id], target, now)
         elif target is not None:
             record = self._tracker.record(target)
             if record is None:
@@ -309,48 +376,31 @@ class Planner(Singles):
             else:
                 self._share_single(target, record.seen_sent, now)
 
-    def _sweep_due(self, listing: Listing, now: float) -> float:
-        """Return when a sweep goes on: at once while that is worth the price, else at its share of the reads.
-
-        What a page shows that was never read waits to be seen, every execution of it: with so many unseen changes and
-        their typical rate, the worth of a look (`Forecast.worth`) is this.
-        """
-        worth = listing.yields / (2.0 * self._tracker.outlook.typical_rate())
-        if worth < self._agenda.price(self._per_second):
-            return now + SWEEP_SHARE / self._per_second
-        self._turn += 1
-        first = min(now, self._agenda.first_due())
-        return first - TICK_S if self._turn % SWEEP_SHARE else first + TICK_S  # what is known has its share, too
-
-    def _learn(self, names: tuple[str, ...], former: tuple[str, ...], before: float | None) -> None:
+    def _learn(self, names: tuple[str, ...], former: Window | None) -> None:
         """Let some of the executions that are as they were teach how long executions stay so."""
-        if before is None or not names:
+        if former is None or not names:
             return
         step = max(1, len(names) // SAMPLED)
         self._turn += 1
-        known = set(former)
+        known = set(former.members)
         for name in names[self._turn % step :: step]:
             record = self._tracker.record(name)
             if record is not None and name in known and self._tracker.is_live(name):
-                self._tracker.outlook.stayed(record, before, float(step))
+                self._tracker.outlook.stayed(record, former.read_at, float(step))
 
-    def _strays_of(self, listing: Listing, page: ListPage, ids: Collection[str]) -> list[str]:
-        """Return the executions that the page showed before, and that no other page has shown since."""
-        here = set(ids)
-        read_at = listing.read_at.get(page.page, -inf)
-        strays = []
-        for name in listing.members.get(page.page, ()):
-            if name in here:
-                continue
-            seen = self._tracker.seen_at(name)
-            if self._place_of(name) == page or (seen is not None and seen[0] <= read_at):
-                strays.append(name)
-        return strays
+    def _is_stray(self, execution_id: str, page: ListPage, read_at: float) -> bool:
+        """Return whether an execution that a page showed before is shown by no other, as far as is known."""
+        place = self._place_of(execution_id)
+        if place == page:
+            return True
+        seen = self._tracker.seen_at(execution_id)
+        is_elsewhere = place is not None and place.page in self._windows_of(place)
+        return not is_elsewhere and seen is not None and seen[0] <= read_at
 
     def _place_strays(self, listing: Listing, page: ListPage, strays: list[str], now: float) -> None:
         """Look for executions that have left a page: new ones push them to the next; else one by one."""
         delay_s = 0.0
-        if strays and listing.newest_first:
+        if strays and listing.newest_first and page.page >= 0 and not listing.is_front(page.page + 1):
             self._plan(ListPage(page.task_id, page.page + 1), now)
             delay_s = 2 * self._interval_s  # the next page may show them before
         for name in strays:
@@ -361,10 +411,13 @@ class Planner(Singles):
                 if name in self._ids and name not in self._in_flight:
                     self._plan_single(name, now, now)
 
-    def _cover(self, execution_id: str, page: ListPage) -> None:
+    def _windows_of(self, page: ListPage) -> Collection[int]:
+        listing = self._listings.get(page.task_id)
+        return () if listing is None else listing.windows
+
+    def _cover(self, execution_id: str) -> None:
         """Read no longer by itself what a page shows."""
         self._strays.discard(execution_id)
-        self._place(execution_id, page)
         if execution_id in self._agenda:
             self._agenda.drop(execution_id)
             self._looked_at.pop(execution_id, None)
@@ -386,7 +439,7 @@ class Planner(Singles):
         self._explores_from = now + self._look_again_s
         listing = self._listing(None)
         listing.dry = 0
-        self._plan(ListPage(None, listing.front), now)
+        self._plan(ListPage(None, FRONT), now)
 
     def _is_listed(self, execution_id: str) -> bool:
         """Return whether a list that is watched may show a live execution: its task may be unknown."""
@@ -403,13 +456,15 @@ class Planner(Singles):
         for target in self._agenda:
             if isinstance(target, ListPage) and target.task_id == task_id:
                 self._agenda.drop(target)
-        for block, names in listing.members.items():
-            for name in names:
+        self._sweeps = {target: None for target in self._sweeps if target.task_id != task_id}
+        self._full_at.pop(ListPage(task_id, FRONT), None)
+        for window in listing.windows.values():
+            for name in window.members:
                 place = self._place_of(name)
                 if place is None or place.task_id != task_id:
                     continue
                 if name in self._ids or self._is_listed(name):
-                    self._uncover(name, listing.read_at[block] + 2 * self._interval_s)
+                    self._uncover(name, window.read_at + 2 * self._interval_s)
                 else:
                     self._place(name, None)
         for name in [name for name in self._strays if name not in self._ids and not self._is_listed(name)]:

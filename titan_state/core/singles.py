@@ -119,7 +119,13 @@ class Singles:
         price = self._agenda.price(self._per_second)
         forecast = self._tracker.outlook.forecast((record,), now)
         due = forecast.due(sent_at, price, self._longest_s())
-        self._agenda.share(execution_id, seen=sent_at, due=due, open_at=sent_at + self._interval_s, price=price)
+        self._agenda.share(
+            execution_id,
+            seen=sent_at,
+            due=due,
+            open_at=sent_at + self._interval_s,
+            worth=min(price, forecast.worth(due)),
+        )
 
     def _recheck(self, ages: list[float], now: float, least_s: float) -> float:
         """Return when executions are read again that have finished, in case they run again.

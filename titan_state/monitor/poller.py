@@ -255,17 +255,15 @@ class Poller:
                 baseline=self._watches.baseline(item.id, item.task_id, task_id),
             )
         self._commit(events)
-        places = {name: place for place, name in enumerate(items)}
         shown = Shown(
             ids=[item.id for item in watched],
             last=page.is_last,
             all_new=0 < fresh == len(items),
-            places=[places[item.id] for item in watched],
             offset=offset,
             asked=limit,
-            count=page.count,
             fresh=fresh,
-            names=frozenset(items),
+            names=tuple(items),
+            total=page.total,
         )
         if self._planner.page_read(target, shown, sent_at=reading.sent_at, now=self._clock.time()):
             self._watches.swept(task_id)

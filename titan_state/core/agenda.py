@@ -27,6 +27,9 @@ GAIN: Final = 0.5
 MOST_CORRECTION: Final = 4.0
 """By which factor the price is corrected at most."""
 
+LOOKED_AT: Final = 16
+"""Of how many shared entries that are due next the worthiest is read: lateness weighs more where looks are frequent."""
+
 PART_READS: Final = 64
 LEAST_PART: Final = 1 / 4
 """Over how many reads, and down to what, the part is averaged that is left to shared entries: fixed ones come first."""
@@ -40,11 +43,25 @@ class Entry:
         due: When.
         open_at: When it may be read at the earliest.
         span: For a shared entry, how many seconds lie between the last look and `due`; 0 for a fixed one.
+        worth: What a look is worth when it is due, in seconds of delay.
+        scale: How fast that grows: it is the square of what has passed since so many seconds before `due`.
+        latest: When it is read whatever a look is worth.
     """
 
     due: float
     open_at: float
     span: float = 0.0
+    worth: float = 0.0
+    scale: float = 1.0
+    latest: float = inf
+
+    def worth_at(self, now: float) -> float:
+        """Return what a look is worth at a time."""
+        return float(self.worth * max(0.0, 1.0 + (now - self.due) / self.scale) ** 2)
+
+
+Item = tuple[float, int, "Target", Entry]
+"""How an entry lies in a heap: when it is due, a number that makes it unique, what is read, and the entry."""
 
 
 class Agenda:
@@ -56,8 +73,8 @@ class Agenda:
 
     def __init__(self) -> None:
         self._entries: dict[Target, Entry] = {}
-        self._fixed: list[tuple[float, int, Target, Entry]] = []
-        self._shared: list[tuple[float, int, Target, Entry]] = []
+        self._fixed: list[Item] = []
+        self._shared: list[Item] = []
         self._round: OrderedDict[Target, None] = OrderedDict()
         self._demands: dict[Target, float] = {}
         self._demand = 0.0
@@ -91,7 +108,7 @@ class Agenda:
             return
         self._put(target, Entry(due, due), self._fixed)
 
-    def share(self, target: Target, *, seen: float, due: float, open_at: float, worth: float) -> None:
+    def share(self, target: Target, *, seen: float, due: float, open_at: float, worth: float, scale: float, latest: float) -> None:
         """Read something when a look is worth it.
 
         Args:
@@ -100,14 +117,15 @@ class Agenda:
             due: When a look is worth the price, or has been put off for long enough.
             open_at: When it may be read at the earliest.
             worth: What a look is worth then, in seconds of delay.
+            scale: How fast that grows, see `Entry`.
+            latest: When it is read whatever a look is worth.
         """
         span = max(due - seen, 1e-6)
-        due = max(due, open_at)
         known = self._entries.get(target)
         if known is not None and not known.span and known.due <= due:
             return
         self._account(target, sqrt(worth) / span)
-        self._put(target, Entry(due, open_at, span), self._shared)
+        self._put(target, Entry(due, open_at, span, worth, scale, latest), self._shared)
         self._round[target] = None
         self._round.move_to_end(target)
 
@@ -124,7 +142,7 @@ class Agenda:
     def pop(self, now: float) -> Target | None:
         """Take what is to be read now, None if nothing is."""
         top = self._top(now)
-        if top is None or top[3].open_at > now:
+        if top is None:
             return None
         _, _, target, entry = top
         del self._entries[target]
@@ -155,20 +173,30 @@ class Agenda:
         """Return the shared entry that was planned the longest ago: prices and forecasts change."""
         return next(iter(self._round), None)
 
-    def _top(self, now: float) -> tuple[float, int, Target, Entry] | None:
-        fixed, shared = self._first(self._fixed), self._first(self._shared)
-        if fixed is None or shared is None:
-            return fixed or shared
-        return fixed if fixed[0] <= now and fixed[0] <= shared[0] else shared
+    def _top(self, now: float) -> Item | None:
+        """Return what is to be read now: what is fixed and due first, else of the next shared ones the worthiest."""
+        fixed = self._first(self._fixed)
+        if fixed is not None and fixed[0] <= now:
+            return fixed
+        looked_at: list[Item] = []
+        while len(looked_at) < LOOKED_AT and (item := self._first(self._shared)) is not None:
+            looked_at.append(heapq.heappop(self._shared))
+        for item in looked_at:
+            heapq.heappush(self._shared, item)
+        overdue = next((item for item in looked_at if item[3].latest <= now), None)
+        if overdue is not None:
+            return overdue
+        opened = [item for item in looked_at if item[3].open_at <= now]
+        return max(opened, key=lambda item: item[3].worth_at(now)) if opened else None
 
-    def _first(self, heap: list[tuple[float, int, Target, Entry]]) -> tuple[float, int, Target, Entry] | None:
+    def _first(self, heap: list[Item]) -> Item | None:
         while heap:
             if self._entries.get(heap[0][2]) is heap[0][3]:
                 return heap[0]
             heapq.heappop(heap)
         return None
 
-    def _put(self, target: Target, entry: Entry, heap: list[tuple[float, int, Target, Entry]]) -> None:
+    def _put(self, target: Target, entry: Entry, heap: list[Item]) -> None:
         if not entry.span:
             self._account(target, 0.0)
             self._round.pop(target, None)

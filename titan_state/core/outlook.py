@@ -83,13 +83,17 @@ class Forecast:
         unseen, rate = self.expected(at)
         return unseen * unseen / (2.0 * rate) if rate > 1e-300 else (inf if unseen > 0.5 else 0.0)
 
-    def due(self, seen: float, worth: float, longest_s: float) -> float:
-        """Return when a look is worth so much.
+    def due(self, seen: float, worth: float, longest_s: float) -> tuple[float, float, float]:
+        """Find out when a look is worth so much.
 
         Args:
             seen: When the last look was.
             worth: The worth that is asked for, in seconds.
             longest_s: After how many seconds a look is due in any case.
+
+        Returns:
+            That time, what a look is worth then, and how fast that grows: as the square of what has passed since so
+            many seconds before. With a constant hazard these are the seconds since the last look.
         """
         _, rate = self.expected(seen + 1e-3)
         span = min(sqrt(2.0 * worth / rate), longest_s) if rate > 1e-300 else longest_s
@@ -108,7 +112,11 @@ class Forecast:
                 high = span
                 step = span * sqrt(worth / found) if found < inf else span / 2
                 span = step if step > low else (low + high) / 2
-        return seen + min(span, longest_s)
+        span = min(span, longest_s)
+        step = max(span, 1.0) / 16
+        then, later = self.worth(seen + span), self.worth(seen + span + step)
+        grows = sqrt(later / then) - 1.0 if 0.0 < then < inf and later < inf else 1e3
+        return seen + span, then, step / max(grows, 1e-6)
 
 
 class Outlook:

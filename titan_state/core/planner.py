@@ -355,14 +355,7 @@ class Planner(Singles):
             full_s = FULL * listing.size / listing.rate()
             longest_s = min(longest_s, full_s)
             self._full_at[page] = window.read_at + full_s
-        due = forecast.due(window.read_at, price, longest_s)
-        self._agenda.share(
-            page,
-            seen=window.read_at,
-            due=due,
-            open_at=window.read_at + self._interval_s,
-            worth=min(price, forecast.worth(due)),
-        )
+        self._share(page, forecast, window.read_at, price, longest_s)
 
     def _review(self, now: float) -> None:
         """Plan anew what was planned the longest ago: what is known, and what the budget allows, has changed."""

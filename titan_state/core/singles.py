@@ -14,13 +14,14 @@ from titan_state.core.reads import ListPage, Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from titan_state.core.outlook import Forecast
     from titan_state.core.record import Record
     from titan_state.core.tracker import Tracker
 
 LOOK_AGAIN_LAGS: Final = 12
 """After how many replica lags an execution is read again that is absent, and the list is explored again."""
 
-ROUNDS: Final = 8
+ROUNDS: Final = 16
 """How many rounds of all that is to be read pass at most between two looks at a live execution: the bound that keeps
 what is unlikely to change from being forgotten."""
 
@@ -118,13 +119,19 @@ class Singles:
         self._looked_at[execution_id] = record.seen_sent
         price = self._agenda.price(self._per_second)
         forecast = self._tracker.outlook.forecast((record,), now)
-        due = forecast.due(sent_at, price, self._longest_s())
+        self._share(execution_id, forecast, sent_at, price, self._longest_s())
+
+    def _share(self, target: Target, forecast: Forecast, seen: float, price: float, longest_s: float) -> None:
+        """Let something share what the budget allows, by what is expected of it."""
+        due, worth, scale = forecast.due(seen, price, longest_s)
         self._agenda.share(
-            execution_id,
-            seen=sent_at,
+            target,
+            seen=seen,
             due=due,
-            open_at=sent_at + self._interval_s,
-            worth=min(price, forecast.worth(due)),
+            open_at=seen + self._interval_s,
+            worth=min(price, worth),
+            scale=scale,
+            latest=max(seen + longest_s, seen + self._interval_s),
         )
 
     def _recheck(self, ages: list[float], now: float, least_s: float) -> float:

@@ -300,8 +300,8 @@ def test_no_minute_holds_more_than_the_limit(steps, per_minute, reserve, learn):
             assert now < patience, "a request starves"
         ticket = budget.send(now, priority)
         assert len(flying) + sum(until > now for until in counted) + 1 <= (budget.limit or LARGEST)
-        assert budget.limit >= 1
-        assert learn or budget.limit <= per_minute
+        assert (budget.limit or LARGEST) >= 1
+        assert learn or (budget.limit or LARGEST) <= per_minute
         rest = {"kind": kind, "limit": limit, "remaining": remaining, "reset_s": reset_s, "jitter": jitter}
         flying.append((now + answer_s, ticket, rest))
         flying.sort(key=lambda one: one[0])

@@ -104,11 +104,13 @@ class Agenda:
     def at(self, target: Target, due: float) -> None:
         """Read something at a time, or earlier if that was planned already."""
         known = self._entries.get(target)
-        if known is not None and known.due <= due:
+        if known is not None and max(known.due, known.open_at) <= due:
             return
         self._put(target, Entry(due, due), self._fixed)
 
-    def share(self, target: Target, *, seen: float, due: float, open_at: float, worth: float, scale: float, latest: float) -> None:
+    def share(
+        self, target: Target, *, seen: float, due: float, open_at: float, worth: float, scale: float, latest: float
+    ) -> None:
         """Read something when a look is worth it.
 
         Args:

@@ -45,6 +45,7 @@ class Shown:
         asked: How many executions the service was asked for.
         fresh: How many executions at its beginning were not known before.
         names: The ids of all executions on it, watched or not.
+        broken: How many more were on it that could not be read.
         total: How many there are in all by the service's own word, None if it does not say.
     """
 
@@ -55,7 +56,13 @@ class Shown:
     asked: int = 0
     fresh: int = 0
     names: tuple[str, ...] = ()
+    broken: int = 0
     total: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many executions were on it."""
+        return len(self.names) + self.broken
 
 
 @attrs.define
@@ -102,7 +109,7 @@ class Listing:
     sweeps_from: float = -inf
     dry: int = 0
     yields: float = UNSEEN_YIELD
-    _previous: tuple[str, ...] = ()
+    _previous: Shown | None = None
     _starts: dict[int, tuple[int, float]] = attrs.field(factory=dict)
     _arrived: float = 0.0
     _counted_at: float = -inf
@@ -150,19 +157,20 @@ class Listing:
             following = self._made
         if gap:
             self._gap = following
-        self._starts[following] = (shown.offset + len(shown.names), self._arrived)
+        self._starts[following] = (shown.offset + shown.count, self._arrived)
         return following
 
     # What a page tells of the list.
 
     def ends(self, shown: Shown) -> bool:
         """Return whether nothing follows a page; learn on the way that the service sends fewer, or more, at once."""
-        is_repeated = bool(shown.names) and shown.names == self._previous and shown.offset > 0
-        self._previous = shown.names
-        count = len(shown.names)
-        is_short = count < shown.asked
-        if count > shown.asked or (is_short and count and shown.offset == 0 and not shown.last):
-            self.size = count
+        former, self._previous = self._previous, shown
+        is_repeated = bool(shown.names) and shown.offset > 0 and former is not None and shown.names == former.names
+        is_short = shown.count < shown.asked
+        if shown.count > shown.asked:
+            self.size = shown.count
+        elif shown.count and former is not None and shown.offset == former.offset + former.count:
+            self.size = max(former.count, shown.count)  # something follows: that was all that is sent at once
         if is_repeated:  # the service takes no notice of where a page is to begin
             return True
         if shown.last is not None:
@@ -203,16 +211,28 @@ class Listing:
     def spill(self, shown: Shown, former: Window | None) -> int | None:
         """Return the number of a window for what was the front's own, if that does not show as a whole any longer."""
         if former is None:
-            self._own = len(shown.names)
+            self._own = shown.count
         elif self.newest_first:
             self._own += shown.fresh
-        if former is None or self._own <= self.size:
+        if former is None or not shown.fresh or self._own <= shown.count:
+            self._own = min(self._own, shown.count)
             return None
         self._own = shown.fresh
         self._made -= 1
         offset = max(shown.fresh, round(self._arrived - former.arrived))  # more where a gap lies between
         self.windows[self._made] = attrs.evolve(former, offset=offset, arrived=self._arrived)
         return self._made
+
+    def shown_since(self, number: int, since: float) -> dict[str, int]:
+        """Return what windows near to one have shown since a time, each execution with the number of its window."""
+        near = 2 * self.size
+        here = self.windows[number].offset
+        return {
+            name: other
+            for other, window in self.windows.items()
+            if other != number and window.read_at > since and abs(window.offset - here) <= near
+            for name in window.members
+        }
 
     def found(self, count: int) -> None:
         """Take in how many live executions a page showed that a sweep read for the first time."""

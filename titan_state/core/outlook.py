@@ -23,6 +23,11 @@ ACTION_RATE: Final = 0.5
 ACTION_BOOST_S: Final = 30.0
 """For how many seconds after an action that is expected."""
 
+REVIVING: Final = 0.001
+REVIVING_S: Final = 60.0
+"""The prior for what should not happen: of so many finished executions one runs again before it has been finished for
+some minutes; nothing is learned of it."""
+
 TRUSTED: Final = 5.0
 """From how many ended stays on the progress of a task's executions is believed, if it tells more than their age."""
 
@@ -42,16 +47,16 @@ class Forecast:
     Attributes:
         groups: Executions of the same kind: their curve, since when they are in their status, when they were last
             seen in it, how many they are, and what is added to their hazard.
-        arrivals: How many new executions are expected per second where they show.
-        arrivals_from: Since when those were not looked for.
+        others: How many other changes are expected per second.
+        others_from: Since when those were not looked for.
     """
 
-    __slots__ = ("arrivals", "arrivals_from", "groups")
+    __slots__ = ("groups", "others", "others_from")
 
-    def __init__(self, arrivals: float = 0.0, arrivals_from: float = 0.0) -> None:
+    def __init__(self, others: float = 0.0, others_from: float = 0.0) -> None:
         self.groups: dict[tuple[Curve, float, float, float], int] = {}
-        self.arrivals = arrivals
-        self.arrivals_from = arrivals_from
+        self.others = others
+        self.others_from = others_from
 
     def add(self, curve: Curve, began: float, seen: float, extra: float) -> None:
         """Count an execution in."""
@@ -65,8 +70,8 @@ class Forecast:
 
     def expected(self, at: float) -> tuple[float, float]:
         """Return how many changes are expected to be unseen at a time, and how many more per second then."""
-        unseen = self.arrivals * (at - self.arrivals_from)
-        rate = self.arrivals
+        unseen = self.others * (at - self.others_from)
+        rate = self.others
         for (curve, began, seen, extra), count in self.groups.items():
             since = max(at - seen, 0.0)
             stays = exp(-curve.between(seen - began, seen + since - began) - extra * since)
@@ -212,17 +217,17 @@ class Outlook:
         return record.since if date is None else min(record.since, date - self.zero)
 
     def forecast(
-        self, records: Iterable[Record], now: float, *, arrivals: float = 0.0, arrivals_from: float = 0.0
+        self, records: Iterable[Record], now: float, *, others: float = 0.0, others_from: float = 0.0
     ) -> Forecast:
         """Return when some executions are likely to change.
 
         Args:
             records: The executions.
             now: The time.
-            arrivals: How many new ones are expected per second beside them.
-            arrivals_from: Since when those were not looked for.
+            others: How many other changes are expected per second: new executions, finished ones that run again.
+            others_from: Since when those were not looked for.
         """
-        forecast = Forecast(arrivals, arrivals_from)
+        forecast = Forecast(others, others_from)
         for record in records:
             curve, began = self._curve(record)
             extra = 0.0 if record.rare is None else self._boost(record, now)
@@ -242,6 +247,11 @@ class Outlook:
                 if against.shape > curve.shape:
                     return Curve(against.scale * (record.seen_sent - began) / done, against.shape), began
         return curve, began
+
+    @staticmethod
+    def revival_rate(record: Record, now: float) -> float:
+        """Return how likely a finished execution runs again, per second."""
+        return REVIVING / (max(0.0, now - record.since) + REVIVING_S)
 
     @staticmethod
     def _boost(record: Record, now: float) -> float:

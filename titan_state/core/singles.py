@@ -5,7 +5,7 @@ The part of the planner that knows no lists, but where one shows an execution. P
 
 from __future__ import annotations
 
-from math import inf, sqrt
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.agenda import Agenda
@@ -24,11 +24,6 @@ LOOK_AGAIN_LAGS: Final = 12
 ROUNDS: Final = 16
 """How many rounds of all that is to be read pass at most between two looks at a live execution: the bound that keeps
 what is unlikely to change from being forgotten."""
-
-REVIVING: Final = 0.001
-REVIVING_S: Final = 60.0
-"""The prior for what should not happen: one in so many finished executions runs again about as soon as it has been
-finished for as long; nothing is learned of it."""
 
 LONGEST_S: Final = 60.0
 """The same, at least, in seconds: where a round takes less, nothing is gained by more looks."""
@@ -98,8 +93,7 @@ class Singles:
             self._strays.discard(execution_id)
             self._place(execution_id, None)
             if status is not None and execution_id in self._ids:
-                age = now - self._tracker.since(execution_id)
-                self._plan(execution_id, self._recheck([age], now, 2 * self._tracker.thresholds.replica_lag_s))
+                self._share_finished(execution_id, sent_at, now)
         elif status is not None or self._tracker.is_missing(execution_id):  # it has vanished, or never was
             if execution_id in self._ids:
                 self._plan(execution_id, now + self._look_again_s)
@@ -119,29 +113,33 @@ class Singles:
         self._looked_at[execution_id] = record.seen_sent
         price = self._agenda.price(self._per_second)
         forecast = self._tracker.outlook.forecast((record,), now)
-        self._share(execution_id, forecast, sent_at, price, self._longest_s())
+        self._share(execution_id, forecast, sent_at, price, self._longest_s(), self._interval_s)
 
-    def _share(self, target: Target, forecast: Forecast, seen: float, price: float, longest_s: float) -> None:
+    def _share_finished(self, execution_id: str, sent_at: float, now: float) -> None:
+        """Read an execution that has finished again, in case it runs again: after as long again, or later."""
+        record = self._tracker.record(execution_id)
+        if record is None:
+            return
+        rate = self._tracker.outlook.revival_rate(record, now)
+        forecast = self._tracker.outlook.forecast((), now, others=rate, others_from=sent_at)
+        least_s = max(2 * self._tracker.thresholds.replica_lag_s, now - record.since)
+        price = self._agenda.price(self._per_second)
+        self._share(execution_id, forecast, sent_at, price, max(least_s, self._longest_s()), least_s)
+
+    def _share(
+        self, target: Target, forecast: Forecast, seen: float, price: float, longest_s: float, least_s: float
+    ) -> None:
         """Let something share what the budget allows, by what is expected of it."""
         due, worth, scale = forecast.due(seen, price, longest_s)
         self._agenda.share(
             target,
             seen=seen,
             due=due,
-            open_at=seen + self._interval_s,
+            open_at=seen + least_s,
             worth=min(price, worth),
             scale=scale,
-            latest=max(seen + longest_s, seen + self._interval_s),
+            latest=seen + max(longest_s, least_s),
         )
-
-    def _recheck(self, ages: list[float], now: float, least_s: float) -> float:
-        """Return when executions are read again that have finished, in case they run again.
-
-        At the earliest after as long again as the last of them has been finished; later if the budget has better use.
-        """
-        rate = sum(REVIVING / (age + REVIVING_S) for age in ages)
-        worth_s = sqrt(2.0 * self._agenda.price(self._per_second) / rate)
-        return now + max(least_s, min(ages), worth_s)
 
     def _longest_s(self) -> float:
         return max(LONGEST_S, ROUNDS * (len(self._agenda) + len(self._in_flight)) / self._per_second)

@@ -53,15 +53,8 @@ class Tracker(Knowledge):
             epoch: The date at which the clock of all times handed in is zero; it dates the events.
         """
         super().__init__(lifecycle or Lifecycle.default(), thresholds or Thresholds(), epoch)
-        self._judge = Judge(
-            self.lifecycle,
-            self.thresholds,
-            self._chronicle,
-            self._suspects,
-            self._absences,
-            self._watchdogs,
-            self.outlook,
-        )
+        parts = (self._chronicle, self._suspects, self._absences, self._watchdogs, self.outlook)
+        self._judge = Judge(self.lifecycle, self.thresholds, *parts)
         self.outlook.zero = epoch.timestamp()
 
     def observe(

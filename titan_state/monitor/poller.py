@@ -263,6 +263,7 @@ class Poller:
             asked=limit,
             fresh=fresh,
             names=tuple(items),
+            broken=page.count - len(items),
             total=page.total,
         )
         if self._planner.page_read(target, shown, sent_at=reading.sent_at, now=self._clock.time()):

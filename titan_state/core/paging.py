@@ -1,0 +1,321 @@
+"""Paging: lists that are read page by page, where each execution shows, and what is done about those that leave.
+
+The part of the planner that follows lists; which of all requests comes next is chosen in `planner.py`. Pure.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from titan_state.core.listing import FRONT, Listing, Shown, Window
+from titan_state.core.reads import ListPage
+from titan_state.core.singles import Singles
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from titan_state.core.record import Record
+    from titan_state.core.tracker import Tracker
+
+RECHECK_LAGS: Final = 2
+"""After how many replica lags, at the earliest, a page is read again that shows only executions that have finished."""
+
+SWEEP_LAGS: Final = 6
+"""After how many replica lags a list is swept again that does not show new executions first."""
+
+DRY_SHARE: Final = 50
+"""An exploration goes on over one page that shows none of them for so many executions that are read by themselves."""
+
+SHOWN_AT_ONCE: Final = 20
+"""How many executions a page is taken to show at least, where it is guessed how long reading a list takes."""
+
+FULL: Final = 0.6
+"""At which share of a page, of executions expected to have arrived, the front is read at the latest."""
+
+SAMPLED: Final = 8
+"""How many executions of a page teach how long executions stay as they are, at each look; they stand for the others."""
+
+
+class Paging(Singles):
+    """Lists that are read page by page."""
+
+    def __init__(self, tracker: Tracker, *, interval_s: float, newest_first: bool, page_size: int) -> None:
+        super().__init__(tracker, interval_s=interval_s)
+        self._newest_first = newest_first
+        self._page_size = page_size
+        self._sweep_again_s = max(interval_s, SWEEP_LAGS * tracker.thresholds.replica_lag_s)
+        self._recheck_s = max(interval_s, RECHECK_LAGS * tracker.thresholds.replica_lag_s)
+        self._listings: dict[str | None, Listing] = {}
+        self._sweeps: dict[ListPage, None] = {}
+        self._full_at: dict[ListPage, float] = {}
+        self._turn = 0
+
+    # What is watched.
+
+    def watch_list(self, task_id: str | None, now: float) -> None:
+        """Read a list, all of it once, then the pages that show something worth it."""
+        listing = self._listing(task_id)
+        listing.watched = True
+        listing.sweep, listing.sweeps_from = FRONT, now
+        self._plan(ListPage(task_id, FRONT), now)
+
+    def unwatch_list(self, task_id: str | None) -> None:
+        """Read a list no more."""
+        self._drop_list(task_id)
+
+    def expect(self, execution_ids: Collection[str], now: float) -> None:
+        """Read executions that are known to live by themselves, unless a list that is watched shows them before."""
+        live = [name for name in execution_ids if self._tracker.is_live(name) and self._place_of(name) is None]
+        for name in live:
+            self._uncover(name, now + self._look_again_s + self._interval_s * len(live) / SHOWN_AT_ONCE)
+
+    def sweep_again(self, task_id: str | None, now: float) -> None:
+        """Read the whole of a list that is watched once more: new executions do not show on its first page."""
+        listing = self._listings.get(task_id)
+        if listing is None:
+            return
+        listing.newest_first = False
+        if listing.watched and listing.sweep is None:
+            listing.sweep, listing.sweeps_from = 0, now + self._sweep_again_s
+
+    # What a page shows.
+
+    def request(self, target: ListPage, now: float) -> tuple[int, int]:
+        """Return how many executions to ask for, and how many to pass over, to read a page now."""
+        listing = self._listings.get(target.task_id)
+        if listing is None:
+            return self._page_size, max(0, target.page) * self._page_size
+        return max(self._page_size, listing.size), listing.offset(target.page, now)
+
+    def page_read(self, target: ListPage, shown: Shown, *, sent_at: float, now: float) -> bool:
+        """Take in what a page showed. The tracker has observed it already.
+
+        Args:
+            target: The page.
+            shown: What it showed.
+            sent_at: When the read was sent.
+            now: The time.
+
+        Returns:
+            Whether a sweep over the whole list has come to its end with it.
+        """
+        self._in_flight.pop(target, None)
+        listing = self._listings.get(target.task_id)
+        if listing is None:
+            return False
+        last = listing.ends(shown)
+        alive = dict.fromkeys(name for name in shown.ids if self._tracker.is_live(name))
+        kept = tuple(name for name in shown.ids if name in alive or self._tracker.status(name) is not None)
+        former, is_whole = listing.take(target.page, shown, sent_at, kept)
+        self._learn(kept, former)
+        if former is None and listing.sweep == target.page:
+            listing.found(len(alive))
+        if listing.is_front(target.page):
+            self._spill(listing, target, shown, former, now)
+        touched = self._settle(listing, target, shown, former, alive, now, is_whole=is_whole)
+        there = [name for name in listing.windows[target.page].members if self._tracker.is_live(name)]
+        if len(there) > 1 or listing.is_front(target.page):
+            self._share_page(listing, target, now)
+        else:
+            self._keep_little(listing, target, there, now)
+        for page in touched:
+            self._share_page(listing, page, now)
+        return self._go_on(listing, target, shown, now, last=last, worth=len(alive) > 1)
+
+    def _settle(
+        self,
+        listing: Listing,
+        page: ListPage,
+        shown: Shown,
+        former: Window | None,
+        alive: Collection[str],
+        now: float,
+        *,
+        is_whole: bool,
+    ) -> set[ListPage]:
+        """Take down where each execution shows, and look for those that have left; return other pages of them."""
+        here = set(shown.ids)
+        missing = [] if former is None else [name for name in former.members if name not in here]
+        lost = listing.windows[page.page].lost
+        touched = set()
+        for name in shown.ids:
+            place = self._place_of(name)
+            if name not in alive:
+                self._place(name, None)
+            elif place is None or place == page or not self._is_read(place):
+                self._place(name, page)
+            else:
+                touched.add(place)
+            if name in alive:
+                self._cover(name)
+        if is_whole or lost > 1:
+            read_at = -inf if former is None else former.read_at
+            strays = [name for name in missing if self._is_stray(name, page, read_at)]
+            elsewhere = listing.shown_since(page.page, read_at) if strays else {}
+            for name in strays:
+                if name in elsewhere and self._tracker.is_live(name):
+                    self._place(name, ListPage(page.task_id, elsewhere[name]))
+            self._place_strays(listing, page, [name for name in strays if name not in elsewhere], now)
+        else:  # reckoned wrongly, by as much as is missing at an end: it shows again when that has been put right
+            ours = tuple(name for name in missing if self._place_of(name) == page)
+            window = listing.windows[page.page]
+            window.members += ours
+        return touched
+
+    def _spill(self, listing: Listing, front: ListPage, shown: Shown, former: Window | None, now: float) -> None:
+        """Let what was the front's own move on with the list, where more has arrived than the front shows."""
+        number = listing.spill(shown, former)
+        if number is None or former is None:
+            return
+        page = ListPage(front.task_id, number)
+        for name in former.members:
+            if self._place_of(name) == front:
+                self._place(name, page)
+        self._share_page(listing, page, now)
+
+    def _keep_little(self, listing: Listing, page: ListPage, alive: Collection[str], now: float) -> None:
+        """Plan for a page that shows a single live execution, or none: that one costs the same by itself."""
+        for name in alive:
+            if self._place_of(name) in (None, page):
+                self._uncover(name, now + self._interval_s)
+        members = listing.windows[page.page].members
+        if len(members) > len(alive):
+            self._share_page(listing, page, now)
+        else:
+            self._agenda.drop(page)
+        if not members:
+            del listing.windows[page.page]
+
+    def _go_on(self, listing: Listing, target: ListPage, shown: Shown, now: float, *, last: bool, worth: bool) -> bool:
+        """Plan the page after this one, where a sweep, an arrival or an exploration leads there."""
+        if listing.sweep == target.page and now >= listing.sweeps_from:
+            if not last:
+                listing.sweep = listing.following(target.page, shown)
+                self._sweeps[ListPage(target.task_id, listing.sweep)] = None
+                return False
+            listing.sweep = None if listing.newest_first else 0  # else new executions may show anywhere: begin again
+            listing.sweeps_from = now + self._sweep_again_s
+            return True
+        if listing.watched:
+            if shown.all_new and not last:  # more may have come than one page shows
+                self._plan(ListPage(target.task_id, listing.following(target.page, shown, gap=True)), now)
+            return False
+        listing.dry = 0 if worth else listing.dry + 1
+        if not last and target.page + 1 not in listing.windows and listing.dry <= self._agenda.alone // DRY_SHARE:
+            self._plan(ListPage(target.task_id, listing.following(target.page, shown)), now)
+        return False
+
+    # How it is kept.
+
+    def _listing(self, task_id: str | None) -> Listing:
+        listing = self._listings.get(task_id)
+        if listing is None:
+            listing = self._listings[task_id] = Listing(self._page_size, newest_first=self._newest_first)
+        return listing
+
+    def _share_page(self, listing: Listing, page: ListPage, now: float) -> None:
+        """Read a page again when that is worth it."""
+        window = listing.windows.get(page.page)
+        if page in self._in_flight or window is None:
+            return
+        live: list[Record] = []
+        others = listing.rate() if listing.is_front(page.page) else 0.0
+        for name in window.members:
+            record = self._tracker.record(name)
+            if record is not None and self._tracker.is_live(name):
+                live.append(record)
+            elif record is not None:
+                others += self._tracker.outlook.revival_rate(record, now)
+        if len(live) == 1 and (live[0].id in self._agenda or live[0].id in self._in_flight):
+            live = []  # it is read by itself
+        forecast = self._tracker.outlook.forecast(live, now, others=others, others_from=window.read_at)
+        price = self._agenda.price(self._per_second)
+        longest_s = self._longest_s()
+        if listing.is_front(page.page):
+            full_s = FULL * listing.size / listing.rate()
+            longest_s = min(longest_s, full_s)
+            self._full_at[page] = window.read_at + full_s
+        least_s = self._interval_s if live or listing.is_front(page.page) else self._recheck_s
+        self._share(page, forecast, window.read_at, price, longest_s, least_s)
+
+    def _learn(self, names: tuple[str, ...], former: Window | None) -> None:
+        """Let some of the executions that are as they were teach how long executions stay so."""
+        if former is None or not names:
+            return
+        step = max(1, len(names) // SAMPLED)
+        self._turn += 1
+        known = set(former.members)
+        for name in names[self._turn % step :: step]:
+            record = self._tracker.record(name)
+            if record is not None and name in known and self._tracker.is_live(name):
+                self._tracker.outlook.stayed(record, former.read_at, float(step))
+
+    def _is_stray(self, execution_id: str, page: ListPage, read_at: float) -> bool:
+        """Return whether an execution that a page showed before is shown by no other, as far as is known."""
+        place = self._place_of(execution_id)
+        if place == page:
+            return True
+        seen = self._tracker.seen_at(execution_id)
+        return not (place is not None and self._is_read(place)) and seen is not None and seen[0] <= read_at
+
+    def _place_strays(self, listing: Listing, page: ListPage, strays: list[str], now: float) -> None:
+        """Look for executions that have left a page: new ones push them to the next; else one by one."""
+        delay_s = 0.0
+        if strays and listing.newest_first and page.page >= 0 and not listing.is_front(page.page + 1):
+            self._plan(ListPage(page.task_id, page.page + 1), now)
+            delay_s = 2 * self._interval_s  # the next page may show them before
+        for name in strays:
+            if self._tracker.is_live(name):
+                self._uncover(name, now + delay_s)
+            else:
+                self._place(name, None)
+                if name in self._ids and name not in self._in_flight:
+                    self._plan_single(name, now, now)
+
+    def _is_read(self, page: ListPage) -> bool:
+        """Return whether a page is still one that is read."""
+        return page.task_id in self._listings and page.page in self._listings[page.task_id].windows
+
+    def _cover(self, execution_id: str) -> None:
+        """Read no longer by itself what a page shows."""
+        self._strays.discard(execution_id)
+        if execution_id in self._agenda:
+            self._agenda.drop(execution_id)
+            self._looked_at.pop(execution_id, None)
+
+    def _uncover(self, execution_id: str, due: float) -> None:
+        """Read by itself what no page shows together with others."""
+        self._place(execution_id, None)
+        if execution_id not in self._ids:
+            self._strays.add(execution_id)
+        self._plan(execution_id, due)
+
+    def _is_listed(self, execution_id: str) -> bool:
+        """Return whether a list that is watched may show a live execution: its task may be unknown."""
+        if not self._tracker.is_live(execution_id):
+            return False
+        lists = [key for key, listing in self._listings.items() if listing.watched]
+        task_id = self._tracker.task_of(execution_id)
+        return bool(lists) and (task_id is None or None in lists or task_id in lists)
+
+    def _drop_list(self, task_id: str | None) -> None:
+        listing = self._listings.pop(task_id, None)
+        if listing is None:
+            return
+        for target in self._agenda:
+            if isinstance(target, ListPage) and target.task_id == task_id:
+                self._agenda.drop(target)
+        self._sweeps = {target: None for target in self._sweeps if target.task_id != task_id}
+        self._full_at.pop(ListPage(task_id, FRONT), None)
+        for window in listing.windows.values():
+            for name in window.members:
+                place = self._place_of(name)
+                if place is None or place.task_id != task_id:
+                    continue
+                if name in self._ids or self._is_listed(name):
+                    self._uncover(name, window.read_at + 2 * self._interval_s)
+                else:
+                    self._place(name, None)
+        for name in [name for name in self._strays if name not in self._ids and not self._is_listed(name)]:
+            self._let_go(name)

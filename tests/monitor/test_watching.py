@@ -106,7 +106,7 @@ async def test_many_ids_are_read_by_page(service, monitor, clock, until):
         await clock.advance(20)
         later = list(service.requests)[before:]
     assert {request.path for request in later} == {"/api/v1/executions"}
-    assert 10 <= len(later) <= 25
+    assert 20 <= len(later) <= 45
 
 
 async def test_a_list_that_is_switched_off(clock, until):

@@ -159,8 +159,7 @@ class Paging(Singles):
             self._place_strays(listing, page, [name for name in strays if name not in elsewhere], now)
         else:  # reckoned wrongly, by as much as is missing at an end: it shows again when that has been put right
             ours = tuple(name for name in missing if self._place_of(name) == page)
-            window = listing.windows[page.page]
-            window.members += ours
+            listing.windows[page.page].members += ours
         return touched
 
     def _spill(self, listing: Listing, front: ListPage, shown: Shown, former: Window | None, now: float) -> None:

@@ -113,11 +113,9 @@ class Runtime(Registry):
         self._handlers = Handlers(handlers or (), durable=self.journal.is_durable)
         self._handlers.check(self.lifecycle.statuses)
         self._tracker = Tracker(self.lifecycle, thresholds)
+        profile, interval_s = self.service.profile, self.service.budget.min_interval_s
         self._planner = Planner(
-            self._tracker,
-            interval_s=self.service.budget.min_interval_s,
-            newest_first=self.service.profile.newest_first,
-            page_size=self.service.profile.page_limit,
+            self._tracker, interval_s=interval_s, newest_first=profile.newest_first, page_size=profile.page_limit
         )
         self._watches = Watches()
         self._ledger = Ledger(self.journal, self._tracker, self._watches, self._clock, publish=self._publish)

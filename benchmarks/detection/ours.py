@@ -6,8 +6,8 @@ import heapq
 from math import inf
 
 import attrs
-from detection.world import EPOCH, World
 
+from detection.world import EPOCH, World
 from titan_state import RequestBudget, Tracker, Transitioned
 from titan_state.core.budget import Priority
 from titan_state.core.listing import Shown
@@ -51,7 +51,10 @@ class Client:
         self.world = world
         self.budget = RequestBudget()
         self.account = Account()
-        self._others = others or []
+        self._others = sorted(others or [], reverse=True)
+        self._shares = bool(others)
+        self._spent: list[tuple[float, bool]] = []  # when requests were admitted, and whether they were ours
+        self._told_at = 0.0
         self._flying: list[tuple[float, int, object, int, float, object]] = []
         self._count = 0
 
@@ -60,8 +63,7 @@ class Client:
         now = 0.0
         wanted = {run.live.id for run in self.world.runs if start <= run.ends_at < until and run.created_at < until}
         while not (now >= until and wanted <= self.account.seen_at.keys()) and now < 20 * until:
-            while self._others and self._others[0] <= now:
-                self.world.limiter.admit(self._others.pop(0))
+            self._let_others(now)
             while self._flying and self._flying[0][0] <= now:
                 self._land(*heapq.heappop(self._flying)[2:], now)
             ready = self.budget.ready_at(now, Priority.POLL)
@@ -79,11 +81,11 @@ class Client:
         """Send a request."""
         ticket = self.budget.send(now, Priority.POLL)
         at = now + LATENCY_S / 2
-        while self._others and self._others[0] <= at:
-            self.world.limiter.admit(self._others.pop(0))
+        self._let_others(at)
         answer: object
-        if not self.world.limiter.admit(at):
+        if not self._admit(at, ours=True):
             answer = 429
+            self._excuse(at)
         elif self.world.fails():
             answer = 500
         elif isinstance(request, str):
@@ -94,14 +96,31 @@ class Client:
         self._count += 1
         heapq.heappush(self._flying, (now + LATENCY_S, self._count, target, ticket, now, answer))
 
+    def _let_others(self, now: float) -> None:
+        while self._others and self._others[-1] <= now:
+            self._admit(self._others.pop(), ours=False)
+
+    def _admit(self, at: float, *, ours: bool) -> bool:
+        is_admitted = self.world.limiter.admit(at)
+        if is_admitted and self._shares:
+            self._spent.append((at, ours))
+        return is_admitted
+
+    def _excuse(self, at: float) -> None:
+        """Count a refusal as excused if there was room by all that the service had told so far."""
+        self._spent = [one for one in self._spent if one[0] > at - 60.0]
+        known = sum(1 for sent_at, ours in self._spent if ours or sent_at <= self._told_at)
+        self.account.excused += known < self.world.limiter.per_minute
+
     def _land(self, target: object, ticket: int, sent_at: float, answer: object, now: float) -> None:
-        left = self.world.limiter.free(now)
+        left = self.world.limiter.free(sent_at + LATENCY_S / 2)
         if answer == 429:
             self.account.throttled += 1
             reset_s = self.world.limiter.reset_at() - now
             self.budget.throttled(ticket, now, reset_s=reset_s, jitter=0.5)
         else:
             self.budget.answered(ticket, now, limit=self.world.limiter.per_minute, remaining=left)
+            self._told_at = sent_at + LATENCY_S / 2
         self.take(target, sent_at, answer, now)
 
     def choose(self, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""The simulated service: executions in a list, newest first, a request limit, and faults. Nothing here is about clients.
+"""The simulated service: executions in a list, newest first, a request limit, and faults; nothing about clients.
 
 The executions of a steady state: created at even intervals, each for a duration of its own. Looked at from any moment,
 the newest are likelier to live than the old ones, as they are in reality.

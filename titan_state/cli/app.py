@@ -66,6 +66,9 @@ def watch(
     task: Annotated[list[str] | None, typer.Option("--task", metavar="TASK", help="All executions of a task.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All executions.")] = False,
     forever: Annotated[bool, typer.Option("--forever", help="Go on when all have finished.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say of each request why it is sent, and what delay to expect.")
+    ] = False,
     as_json: options.Json = False,
     url: options.Url = None,
     token: options.Token = None,
@@ -92,6 +95,7 @@ def watch(
             everything=everything,
             forever=forever,
             as_json=as_json,
+            explains=explain,
         ),
         debug=debug,
     )
@@ -216,6 +220,23 @@ def diagram() -> None:
     from titan_state.core.lifecycle import Lifecycle
 
     typer.echo(Lifecycle.default().diagram(), nl=False)
+
+
+@app.command(short_help="Say what delay to expect at a load.")
+def plan(
+    executions: Annotated[int, typer.Option("--executions", min=1, metavar="N", help="How many executions live.")],
+    rpm: Annotated[float, typer.Option("--rpm", min=0.1, metavar="R", help="How many requests a minute.")] = 120,
+    finished: Annotated[
+        int | None,
+        typer.Option("--finished", min=0, metavar="N", help="How many finished ones the list shows; 5 times as many."),
+    ] = None,
+    page_size: Annotated[int, typer.Option("--page-size", min=1, metavar="N", help="How many a page shows.")] = 100,
+    as_json: options.Json = False,
+) -> None:
+    """Say how soon changes are noticed on average, without asking a service."""
+    from titan_state.cli.plan import plan as work
+
+    work(executions, rpm, finished=finished, page_size=page_size, as_json=as_json)
 
 
 @app.command(short_help="Run an embedded Task Service to try things out.")

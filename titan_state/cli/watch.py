@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from titan_state.cli.exits import Exit
 from titan_state.cli.follow import follow
 from titan_state.cli.output import remark
+from titan_state.cli.plan import Explainer
 from titan_state.cli.screen import JsonLines, Lines, LiveBoard, is_live_terminal
 from titan_state.core.budget import Priority
 from titan_state.core.events import Transitioned
@@ -38,8 +39,9 @@ async def watch(
     everything: bool,
     forever: bool,
     as_json: bool,
+    explains: bool = False,
 ) -> int:
-    """Watch executions by id, by task, or all.
+    """Watch executions by id, by task, or all; say why each request is sent if that is asked for.
 
     Returns:
         The exit code.
@@ -65,8 +67,11 @@ async def watch(
             with _screen(monitor, as_json=as_json, ends_by_itself=ends_by_itself) as screen:
                 for known in await _known(monitor, ids):
                     screen.show(known)
+                explainer = Explainer(monitor)
                 async with aclosing(follow(stream, until=until, every_s=screen.every_s)) as events:
                     async for event in events:
+                        for line in explainer.lines() if explains else ():
+                            screen.say(line, style="dim")
                         if event is None:
                             screen.tick()
                         else:

@@ -69,6 +69,7 @@ class Agenda:
 
     Attributes:
         alone: How many shared entries are of single executions.
+        taken: The entry that was taken last.
     """
 
     def __init__(self) -> None:
@@ -78,7 +79,9 @@ class Agenda:
         self._round: OrderedDict[Target, None] = OrderedDict()
         self._demands: dict[Target, float] = {}
         self._demand = 0.0
+        self._squares = 0.0
         self.alone = 0
+        self.taken: Entry | None = None
         self._count = 0
         self._correction = 1.0
         self._part = 1.0
@@ -93,9 +96,15 @@ class Agenda:
         return iter(tuple(self._entries))
 
     @property
-    def demand(self) -> float:
-        """The account that the price is made of: requests per second, times the square root of the price."""
-        return self._demand
+    def shared(self) -> int:
+        """How many entries share what the budget allows, those under way included."""
+        return len(self._demands)
+
+    def delay_s(self, per_second: float) -> float | None:
+        """Return how long after a change a look is to be expected on average, None if nothing is shared."""
+        if self._squares <= 0.0:
+            return None
+        return self._demand**2 / self._squares / (2.0 * per_second)
 
     def price(self, per_second: float) -> float:
         """Return what a look has to be worth, in seconds of delay, where so many may be sent per second."""
@@ -147,6 +156,7 @@ class Agenda:
         if top is None:
             return None
         _, _, target, entry = top
+        self.taken = entry
         del self._entries[target]
         self._round.pop(target, None)
         if entry.span:
@@ -209,9 +219,10 @@ class Agenda:
     def _account(self, target: Target, demand: float) -> None:
         known = self._demands.pop(target, 0.0)
         self._demand += demand - known
+        self._squares += demand * demand - known * known
         if isinstance(target, str):
             self.alone += bool(demand) - bool(known)
         if demand:
             self._demands[target] = demand
         elif not self._demands:
-            self._demand = 0.0  # what rounding has left
+            self._demand = self._squares = 0.0  # what rounding has left

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import exp, inf, sqrt
 from typing import TYPE_CHECKING, Final
 
-from titan_state.core.durations import Curve, Durations
+from titan_state.core.durations import MOST_TASKS, Curve, Durations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +30,9 @@ some minutes; nothing is learned of it."""
 
 TRUSTED: Final = 5.0
 """From how many ended stays on the progress of a task's executions is believed, if it tells more than their age."""
+
+LEAST_DONE: Final = 0.02
+"""From which part of the work on its end is reckoned from progress."""
 
 BINS: Final = 64
 """Into how many ages, per scale of the curve, executions of one page are rounded, to save arithmetic."""
@@ -108,15 +111,15 @@ class Forecast:
             if abs(found - worth) <= CLOSE * worth:
                 break
             if found < worth:
-                low = span
                 if span >= longest_s:
                     break
-                step = span * min(sqrt(worth / found), 4.0) if found > 0.0 else span * 4.0
-                span = min(step, high) if step < high else (low + high) / 2
+                low = span
+                step = span * sqrt(worth / found) if found > 0.0 else inf
             else:
                 high = span
-                step = span * sqrt(worth / found) if found < inf else span / 2
-                span = step if step > low else (low + high) / 2
+                step = span * sqrt(worth / found)
+            # with a constant hazard the first step finds it; where it changes fast, halving does
+            span = step if max(low, span / 4) < step < min(high, span * 4) else (low + high) / 2
         span = min(span, longest_s)
         step = max(span, 1.0) / 16
         then, later = self.worth(seen + span), self.worth(seen + span + step)
@@ -138,7 +141,7 @@ class Outlook:
         self.foretold = Durations({}, otherwise_s=1.0, unit=1.0)
         self.zero = 0.0
         self._is_synchronized = False
-        self._unit: dict[str | None, float] = {}
+        self._in_percent: set[str | None] = set()  # tasks that count progress to 100, not to 1
 
     def anchor(self, epoch: datetime) -> None:
         """Take in at which date the tracker's clock is zero, by the clock of this machine."""
@@ -193,9 +196,8 @@ class Outlook:
             ended = (max(began, seen) + received_at) / 2
         age = ended - began
         if age > 0.0 and self._took(record.task_id, left, age, max(seen - began, 0.0)):
-            full = self._unit.get(record.task_id, 1.0)
-            done = 0.0 if record.progress is None else record.progress / full
-            if 0.02 < done < 1.0 and seen > began:
+            done = self._done(record)
+            if done and seen > began:
                 foretold = (seen - began) / done
                 self.foretold.stayed(record.task_id, left, done, age / foretold)
                 self.foretold.left(record.task_id, left, age / foretold)
@@ -237,16 +239,22 @@ class Outlook:
     def _curve(self, record: Record) -> tuple[Curve, float]:
         """Return how long an execution stays where it is, and since when it is there."""
         curve, began = self.durations.curve(record.task_id, record.status), self.began(record)
-        if record.progress is not None and record.seen_sent > began:
-            full = self._unit.get(record.task_id, 1.0)
-            if record.progress > full:
-                full = self._unit[record.task_id] = 100.0
-            done = record.progress / full
-            if 0.02 < done < 1.0 and self.foretold.ended(record.task_id, record.status) >= TRUSTED:
-                against = self.foretold.curve(record.task_id, record.status)
-                if against.shape > curve.shape:
-                    return Curve(against.scale * (record.seen_sent - began) / done, against.shape), began
+        done = self._done(record)
+        if done and record.seen_sent > began and self.foretold.ended(record.task_id, record.status) >= TRUSTED:
+            against = self.foretold.curve(record.task_id, record.status)
+            if against.shape > curve.shape:
+                return Curve(against.scale * (record.seen_sent - began) / done, against.shape), began
         return curve, began
+
+    def _done(self, record: Record) -> float:
+        """Return which part of its work an execution has done by its own word; 0 if it says little of it, or all."""
+        progress = record.progress
+        if progress is None:
+            return 0.0
+        if progress > 1.0 and len(self._in_percent) < MOST_TASKS:
+            self._in_percent.add(record.task_id)
+        done = progress / 100.0 if record.task_id in self._in_percent else progress
+        return done if LEAST_DONE < done < 1.0 else 0.0
 
     @staticmethod
     def revival_rate(record: Record, now: float) -> float:

@@ -15,6 +15,7 @@ from titan_state.core.singles import Singles
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from titan_state.core.outlook import Forecast
     from titan_state.core.record import Record
     from titan_state.core.tracker import Tracker
 
@@ -26,9 +27,6 @@ SWEEP_LAGS: Final = 6
 
 DRY_SHARE: Final = 50
 """An exploration goes on over one page that shows none of them for so many executions that are read by themselves."""
-
-SHOWN_AT_ONCE: Final = 20
-"""How many executions a page is taken to show at least, where it is guessed how long reading a list takes."""
 
 FULL: Final = 0.6
 """At which share of a page, of executions expected to have arrived, the front is read at the latest."""
@@ -63,12 +61,6 @@ class Paging(Singles):
     def unwatch_list(self, task_id: str | None) -> None:
         """Read a list no more."""
         self._drop_list(task_id)
-
-    def expect(self, execution_ids: Collection[str], now: float) -> None:
-        """Read executions that are known to live by themselves, unless a list that is watched shows them before."""
-        live = [name for name in execution_ids if self._tracker.is_live(name) and self._place_of(name) is None]
-        for name in live:
-            self._uncover(name, now + self._look_again_s + self._interval_s * len(live) / SHOWN_AT_ONCE)
 
     def sweep_again(self, task_id: str | None, now: float) -> None:
         """Read the whole of a list that is watched once more: new executions do not show on its first page."""
@@ -218,8 +210,20 @@ class Paging(Singles):
         window = listing.windows.get(page.page)
         if page in self._in_flight or window is None:
             return
+        forecast, least_s = self._page_forecast(listing, page, window, now)
+        longest_s = self._longest_s()
+        if listing.is_front(page.page):
+            full_s = FULL * listing.size / listing.rate()
+            longest_s = min(longest_s, full_s)
+            self._full_at[page] = window.read_at + full_s
+        price = self._agenda.price(self._per_second)
+        self._share(page, forecast, window.read_at, price, longest_s, least_s)
+
+    def _page_forecast(self, listing: Listing, page: ListPage, window: Window, now: float) -> tuple[Forecast, float]:
+        """Return what is expected of a page, and in how many seconds it is read again at the earliest."""
         live: list[Record] = []
-        others = listing.rate() if listing.is_front(page.page) else 0.0
+        is_front = listing.is_front(page.page)
+        others = listing.rate() if is_front else 0.0
         for name in window.members:
             record = self._tracker.record(name)
             if record is not None and self._tracker.is_live(name):
@@ -229,14 +233,7 @@ class Paging(Singles):
         if len(live) == 1 and (live[0].id in self._agenda or live[0].id in self._in_flight):
             live = []  # it is read by itself
         forecast = self._tracker.outlook.forecast(live, now, others=others, others_from=window.read_at)
-        price = self._agenda.price(self._per_second)
-        longest_s = self._longest_s()
-        if listing.is_front(page.page):
-            full_s = FULL * listing.size / listing.rate()
-            longest_s = min(longest_s, full_s)
-            self._full_at[page] = window.read_at + full_s
-        least_s = self._interval_s if live or listing.is_front(page.page) else self._recheck_s
-        self._share(page, forecast, window.read_at, price, longest_s, least_s)
+        return forecast, self._interval_s if live or is_front else self._recheck_s
 
     def _learn(self, names: tuple[str, ...], former: Window | None) -> None:
         """Let some of the executions that are as they were teach how long executions stay so."""

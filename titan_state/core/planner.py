@@ -8,24 +8,32 @@ ahead of all that, and what was acted upon soon. Pure: it sends nothing, and tim
 
 from __future__ import annotations
 
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.budget import Priority
+from titan_state.core.explanation import REMEMBERED, Explanation, Request
 from titan_state.core.listing import FRONT
 from titan_state.core.paging import Paging
 from titan_state.core.reads import Choice, ListPage, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from titan_state.core.outlook import Forecast
     from titan_state.core.tracker import Tracker
 
 WORTH_EXPLORING: Final = 3
 """From how many executions on, each read by itself, the list is tried for pages that show several at once."""
 
+SHOWN_AT_ONCE: Final = 20
+"""How many executions a page is taken to show at least, where it is guessed how long reading a list takes."""
+
 SWEEP_SHARE: Final = 4
 """One in how many reads at least goes to what is known already, while a sweep over a whole list finds much."""
 
-IDLE_SHARE: Final = 16
+IDLE_SHARE: Final = 32
 """One in how many reads goes to a sweep that finds little: it comes to its end, sometime."""
 
 
@@ -44,6 +52,14 @@ class Planner(Paging):
         super().__init__(tracker, interval_s=interval_s, newest_first=newest_first, page_size=page_size)
         self._explores = True
         self._explores_from = -inf
+        self._told: deque[Request] = deque(maxlen=REMEMBERED)
+        self._count = 0
+
+    def expect(self, execution_ids: Collection[str], now: float) -> None:
+        """Read executions that are known to live by themselves, unless a list that is watched shows them before."""
+        live = [name for name in execution_ids if self._tracker.is_live(name) and self._place_of(name) is None]
+        for name in live:
+            self._uncover(name, now + self._look_again_s + self._interval_s * len(live) / SHOWN_AT_ONCE)
 
     # What comes next.
 
@@ -60,26 +76,76 @@ class Planner(Paging):
             if due <= now:
                 self._agenda.drop(execution_id)
                 self._in_flight[execution_id] = now
+                self._tell(execution_id, now, "what was read last contradicts what is known")
                 return Choice(execution_id, Priority.CONFIRMATION)
         self._explore(now)
         self._review(now)
         self._turn += 1
-        target: Target | None = None
-        if self._sweeps and self._is_turn_of_sweep():
-            target = self._swept()
-            self._agenda.spent()
-        else:
-            target = next((page for page, at in self._full_at.items() if at <= now and page in self._agenda), None)
-        if target is not None:
-            self._agenda.drop(target)
-        else:
-            target = self._agenda.pop(now) or self._swept()
+        target, reason = self._chosen(now)
         if target is None:
             return None
         if isinstance(target, ListPage):
             self._sweeps.pop(target, None)
+        self._tell(target, now, reason)
         self._in_flight[target] = now
         return Choice(target, Priority.POLL)
+
+    def _chosen(self, now: float) -> tuple[Target | None, str]:
+        """Return what to read now, and why."""
+        target: Target | None
+        if self._sweeps and self._is_turn_of_sweep():
+            target = self._swept()
+            self._agenda.spent()
+            return target, "it was never read, and a sweep finds much"
+        target = next((page for page, at in self._full_at.items() if at <= now and page in self._agenda), None)
+        if target is not None:
+            self._agenda.drop(target)
+            return target, "more may have arrived since the last look than one page shows"
+        target = self._agenda.pop(now)
+        if target is not None:
+            return target, self._reason(target, now)
+        return self._swept(), "it was never read, and nothing else is due"
+
+    def _reason(self, target: Target, now: float) -> str:
+        """Say why something was taken from the agenda."""
+        entry = self._agenda.taken
+        if entry is None or not entry.span:
+            return "it is to be read at this time"
+        seen = entry.due - entry.span
+        forecast = self._forecast(target, now)
+        unseen, _ = (0.0, 0.0) if forecast is None else forecast.expected(now)
+        price = self._agenda.price(self._per_second)
+        story = f"{unseen:.2g} unseen changes expected, the last look was {now - seen:.3g} s ago"
+        return f"{story}; worth {entry.worth_at(now):.3g} s of delay, at a price of {price:.3g} s"
+
+    def _forecast(self, target: Target, now: float) -> Forecast | None:
+        if isinstance(target, ListPage):
+            listing = self._listings.get(target.task_id)
+            window = None if listing is None else listing.windows.get(target.page)
+            return None if listing is None or window is None else self._page_forecast(listing, target, window, now)[0]
+        record = self._tracker.record(target)
+        return None if record is None else self._tracker.outlook.forecast((record,), now)
+
+    def _tell(self, target: Target, now: float, reason: str) -> None:
+        name = f"execution {target}"
+        if isinstance(target, ListPage):
+            whose = "all executions" if target.task_id is None else f"task {target.task_id}"
+            offset = self.request(target, now)[1]
+            name = f"the list of {whose}, from {offset} on"
+        self._told.append(Request(self._count, now, name, reason))
+        self._count += 1
+
+    def explain(self) -> Explanation:
+        """Return what was chosen of late, and why, and what delay to expect at this load."""
+        delay_s = self._agenda.delay_s(self._per_second)
+        singles = self._agenda.alone
+        return Explanation(
+            tuple(self._told),
+            pages=self._agenda.shared - singles,
+            singles=singles,
+            per_minute=60.0 * self._per_second,
+            expected_delay_s=None if delay_s is None else max(delay_s, self._interval_s / 2),
+        )
 
     def _is_turn_of_sweep(self) -> bool:
         """Return whether a sweep goes on before other reads: if that is worth more, else at its share of the reads.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from titan_state.core.execution import Execution
+    from titan_state.core.explanation import Explanation
     from titan_state.monitor.streams import EventStream
 
 
@@ -165,6 +166,10 @@ class Monitor(Runtime):
     def remaining(self) -> int:
         """How many requests may still be sent in the present minute."""
         return self.service.budget.remaining(self._clock.time())
+
+    def explain(self) -> Explanation:
+        """Return which reads were chosen of late, and why, and what mean delay to expect at the present load."""
+        return self._planner.explain()
 
     def events(self) -> EventStream:
         """Return a stream of every event from now on: `async for event in monitor.events()`.

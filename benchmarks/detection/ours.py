@@ -175,13 +175,14 @@ class Ours(Client):
             return
         offset, limit, items, total, _ = answer
         fresh = next((place for place, item in enumerate(items) if self.tracker.knows(item.id)), len(items))
+        ends_new = bool(items) and not self.tracker.knows(items[-1].id)
         for item in items:
             self._observe(item, sent_at, now)
         names = [item.id for item in items]
         shown = Shown(
             names,
             last=offset + len(items) >= total,
-            all_new=0 < fresh == len(items),
+            ends_new=ends_new,
             offset=offset,
             asked=limit,
             fresh=fresh,

@@ -46,7 +46,7 @@ def test_a_task_without_stays_of_its_own_has_those_of_all():
 
 
 def test_stays_that_are_seen_in_part_do_not_mislead():
-    """Executions of any age, watched for a while: those that end then are old, and still nothing is narrow about them."""
+    """Executions of any age, watched for a while: those that end then are old, and still nothing is narrow."""
     rng = Random(3)
     durations = Durations()
     for _ in range(1500):

@@ -93,7 +93,11 @@ def test_past_runs_teach_how_long_the_next_one_takes(scene):
     baseline = Baseline(date(0.0))
     for number in range(60):
         begun = -4000.0 + number
-        dates = {"created_at": date(begun - 5.0), "started_at": date(begun), "finished_at": date(begun + 600.0 + number)}
+        dates = {
+            "created_at": date(begun - 5.0),
+            "started_at": date(begun),
+            "finished_at": date(begun + 600.0 + number),
+        }
         observe(scene, "completed", 1.0, name=f"past{number}", baseline=baseline, **dates)
     curve = scene.tracker.outlook.durations.curve("t", "running")
     assert curve.shape > 4.0
@@ -119,7 +123,9 @@ def test_progress_tells_more_than_age_once_it_has_proved_true(scene):
         observe(scene, "running", at + 1.0, name=name, started_at=date(at - 90.0))
         observe(scene, "running", at + 10.0, name=name, progress=progress)
     outlook = scene.tracker.outlook
-    fast, slow = (outlook.forecast([scene.tracker.record(name)], at).expected(at + 30.0)[0] for name in ("fast", "slow"))
+    fast, slow = (
+        outlook.forecast([scene.tracker.record(name)], at).expected(at + 30.0)[0] for name in ("fast", "slow")
+    )
     assert fast > 0.8
     assert slow < 0.1
 

@@ -26,6 +26,9 @@ FORGOTTEN_S: Final = 600.0
 FIRST_ARRIVAL_S: Final = 60.0
 """The prior: one new execution in so many seconds. No source gives one; it counts as one arrival."""
 
+FULL: Final = 0.6
+"""At which share of a page, of executions that have arrived or are expected to, the front is read at the latest."""
+
 UNSEEN_YIELD: Final = 10.0
 """The prior: how many live executions a page shows that was never read."""
 
@@ -40,7 +43,7 @@ class Shown:
     Attributes:
         ids: The ids of the watched executions on it, in its order.
         last: Whether it is the last page; None if it does not tell.
-        all_new: Whether it showed executions, and none of them was known before.
+        ends_new: Whether the last execution on it was not known before.
         offset: How many executions the service was asked to pass over.
         asked: How many executions the service was asked for.
         fresh: How many executions at its beginning were not known before.
@@ -51,7 +54,7 @@ class Shown:
 
     ids: Sequence[str]
     last: bool | None
-    all_new: bool = False
+    ends_new: bool = False
     offset: int = 0
     asked: int = 0
     fresh: int = 0
@@ -84,6 +87,25 @@ class Window:
     members: tuple[str, ...] = ()
     anchors: tuple[tuple[str, int], ...] = ()
     lost: int = 0
+
+
+@attrs.frozen
+class Taken:
+    """What became of a page.
+
+    Attributes:
+        number: The window that it showed: another than was asked for where that was elsewhere.
+        former: What that was before, None if it is new.
+        is_whole: Whether all of it was shown.
+        outside: The executions that were shown beside it.
+        is_recent: Whether it is at the front, or behind it where that was not known before: what follows may be new.
+    """
+
+    number: int
+    former: Window | None
+    is_whole: bool
+    outside: frozenset[str]
+    is_recent: bool
 
 
 @attrs.define
@@ -120,7 +142,7 @@ class Listing:
     _front_total: int | None = None
     _own: int = 0
     _made: int = 0
-    _gap: int | None = None
+    _gaps: set[int] = attrs.field(factory=set)
 
     # Where it is.
 
@@ -137,7 +159,8 @@ class Listing:
             return max(0, round(window.offset + self._came(window.arrived, now)))
         begins, arrived = self._starts.get(number, (number * self.size, 0.0))
         came = self._came(arrived, now)
-        return max(0, round(begins + came) - (1 + ceil(sqrt(came)) if came else 0))  # rather twice than not at all
+        spare = 1 + ceil(sqrt(came)) if came > 0.0 else 0  # rather twice than not at all
+        return max(0, round(begins + came) - spare)
 
     def is_front(self, number: int) -> bool:
         """Return whether a window is where new executions arrive."""
@@ -156,7 +179,7 @@ class Listing:
             self._made -= 1
             following = self._made
         if gap:
-            self._gap = following
+            self._gaps.add(following)
         self._starts[following] = (shown.offset + shown.count, self._arrived)
         return following
 
@@ -177,7 +200,7 @@ class Listing:
             return shown.last
         return is_short and shown.offset > 0  # a short first page may be all there is, or all that is sent at once
 
-    def take(self, number: int, shown: Shown, sent_at: float, names: tuple[str, ...]) -> tuple[Window | None, bool]:
+    def take(self, number: int, shown: Shown, sent_at: float, names: tuple[str, ...]) -> Taken:
         """Take in what a page showed of a window.
 
         Args:
@@ -185,28 +208,39 @@ class Listing:
             shown: The page.
             sent_at: When the read was sent.
             names: The executions on it that are kept.
-
-        Returns:
-            What the window was before, and whether all of it was shown.
         """
-        former = self.windows.get(number)
         self._count(number, shown, sent_at)
-        places = {name: place for place, name in enumerate(shown.names)}
-        offset, is_whole = shown.offset, True
-        if former is not None and not self.is_front(number) and self.newest_first:
-            found = next(((places[name] - place) for name, place in former.anchors if name in places), None)
-            if found is not None:
-                offset, is_whole = shown.offset + found, found == 0
-                if not self.watched:
-                    self._arrive(max(self._arrived, former.arrived + offset - former.offset), sent_at)
-            elif former.anchors:
-                is_whole = False
         self._starts.pop(number, None)
-        last = len(shown.names) - 1
-        anchors = [(shown.names[place], shown.offset + place - offset) for place in _spread(last)] if places else []
-        lost = 0 if is_whole or former is None else former.lost + 1
-        self.windows[number] = Window(offset, self._arrived, sent_at, names, tuple(anchors), lost)
-        return former, is_whole
+        places = {name: place for place, name in enumerate(shown.names)}
+        former = self.windows.get(number)
+        moved, is_recent = 0, number == FRONT or number in self._gaps
+        self._gaps.discard(number)
+        if former is not None and former.anchors and not self.is_front(number) and self.newest_first:
+            found = next(((places[name] - place) for name, place in former.anchors if name in places), None)
+            if found is None:  # it is elsewhere: what was shown instead is a window of its own
+                offset = round(former.offset + self._arrived - former.arrived)
+                lost = former.lost + 1
+                self.windows[number] = attrs.evolve(former, offset=offset, arrived=self._arrived, lost=lost)
+                self._made -= 1
+                number, former, is_recent = self._made, None, True
+            else:
+                moved = found
+                if not self.watched:
+                    came = former.arrived + shown.offset + moved - former.offset
+                    self._arrive(max(self._arrived, came), sent_at)
+        outside = frozenset(
+            name for name, place in places.items() if moved and not 0 <= place - moved < len(shown.names)
+        )
+        inside = tuple(name for name in names if name not in outside)
+        anchors = tuple((shown.names[place], place - moved) for place in _spread(len(places) - 1)) if places else ()
+        lost = 0 if former is None or not moved else former.lost + 1
+        self.windows[number] = Window(shown.offset + moved, self._arrived, sent_at, inside, anchors, lost)
+        return Taken(number, former, not moved, outside, is_recent)
+
+    def is_overflowing(self) -> bool:
+        """Return whether so much has arrived, by the service's word, that the front is to be read at once."""
+        front = self.windows.get(FRONT)
+        return self.watched and front is not None and self._arrived - front.arrived >= FULL * self.size
 
     def spill(self, shown: Shown, former: Window | None) -> int | None:
         """Return the number of a window for what was the front's own, if that does not show as a whole any longer."""
@@ -260,10 +294,8 @@ class Listing:
             if sent_at > self._counted_at:
                 self._arrive(self._arrived + shown.total - self._total, sent_at)
                 self._total = shown.total
-        elif is_front or number == self._gap:
+        elif is_front or number in self._gaps:
             self._arrive(self._arrived + shown.fresh, sent_at)
-        if number == self._gap:
-            self._gap = None
 
     def _arrive(self, arrived: float, sent_at: float) -> None:
         if self._counted_at > -inf:

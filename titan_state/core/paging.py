@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from titan_state.core.listing import FRONT, Listing, Shown, Window
+from titan_state.core.listing import FRONT, FULL, Listing, Shown, Taken, Window
 from titan_state.core.reads import ListPage
 from titan_state.core.singles import Singles
 
@@ -28,8 +28,8 @@ SWEEP_LAGS: Final = 6
 DRY_SHARE: Final = 50
 """An exploration goes on over one page that shows none of them for so many executions that are read by themselves."""
 
-FULL: Final = 0.6
-"""At which share of a page, of executions expected to have arrived, the front is read at the latest."""
+LOOKED_FOR: Final = 2
+"""How many reads in a row may show a page elsewhere than reckoned, before its executions are read one by one."""
 
 SAMPLED: Final = 8
 """How many executions of a page teach how long executions stay as they are, at each look; they stand for the others."""
@@ -99,49 +99,67 @@ class Paging(Singles):
         last = listing.ends(shown)
         alive = dict.fromkeys(name for name in shown.ids if self._tracker.is_live(name))
         kept = tuple(name for name in shown.ids if name in alive or self._tracker.status(name) is not None)
-        former, is_whole = listing.take(target.page, shown, sent_at, kept)
-        self._learn(kept, former)
-        if former is None and listing.sweep == target.page:
+        taken = listing.take(target.page, shown, sent_at, kept)
+        page = target if taken.number == target.page else ListPage(target.task_id, taken.number)
+        if page != target:
+            self._lost(listing, target, now)
+        self._learn(kept, taken.former)
+        if taken.former is None and listing.sweep == target.page:
             listing.found(len(alive))
-        if listing.is_front(target.page):
-            self._spill(listing, target, shown, former, now)
-        touched = self._settle(listing, target, shown, former, alive, now, is_whole=is_whole)
-        there = [name for name in listing.windows[target.page].members if self._tracker.is_live(name)]
-        if len(there) > 1 or listing.is_front(target.page):
-            self._share_page(listing, target, now)
-        else:
-            self._keep_little(listing, target, there, now)
-        for page in touched:
+        if listing.is_front(page.page):
+            self._spill(listing, page, shown, taken.former, now)
+        touched = self._settle(listing, page, shown, taken, alive, now)
+        there = [name for name in listing.windows[page.page].members if self._tracker.is_live(name)]
+        if len(there) > 1 or listing.is_front(page.page):
             self._share_page(listing, page, now)
+        else:
+            self._keep_little(listing, page, there, now)
+        for other in touched:
+            self._share_page(listing, other, now)
+        if listing.is_overflowing():
+            self._full_at[ListPage(target.task_id, FRONT)] = now
+        if taken.is_recent and listing.sweep != target.page:
+            self._fill(listing, page, shown, now, last=last)
         return self._go_on(listing, target, shown, now, last=last, worth=len(alive) > 1)
 
+    def _fill(self, listing: Listing, page: ListPage, shown: Shown, now: float, *, last: bool) -> None:
+        """Read what follows the front, where more has arrived than one page shows."""
+        if listing.watched and shown.ends_new and not last:
+            self._plan(ListPage(page.task_id, listing.following(page.page, shown, gap=True)), now)
+
+    def _lost(self, listing: Listing, page: ListPage, now: float) -> None:
+        """Look again for a page that was elsewhere than reckoned; where that fails, for its executions one by one."""
+        window = listing.windows[page.page]
+        if window.lost <= LOOKED_FOR:
+            self._plan(page, now)
+            return
+        del listing.windows[page.page]
+        self._agenda.drop(page)
+        for name in window.members:
+            if self._place_of(name) == page and self._tracker.is_live(name):
+                self._uncover(name, now)
+
     def _settle(
-        self,
-        listing: Listing,
-        page: ListPage,
-        shown: Shown,
-        former: Window | None,
-        alive: Collection[str],
-        now: float,
-        *,
-        is_whole: bool,
+        self, listing: Listing, page: ListPage, shown: Shown, taken: Taken, alive: Collection[str], now: float
     ) -> set[ListPage]:
         """Take down where each execution shows, and look for those that have left; return other pages of them."""
-        here = set(shown.ids)
+        here, former = set(shown.ids), taken.former
         missing = [] if former is None else [name for name in former.members if name not in here]
-        lost = listing.windows[page.page].lost
         touched = set()
         for name in shown.ids:
             place = self._place_of(name)
             if name not in alive:
                 self._place(name, None)
-            elif place is None or place == page or not self._is_read(place):
+                continue
+            if place is not None and place != page and self._is_read(place):
+                touched.add(place)
+            elif name not in taken.outside:
                 self._place(name, page)
             else:
-                touched.add(place)
-            if name in alive:
-                self._cover(name)
-        if is_whole or lost > 1:
+                self._uncover(name, now + self._look_again_s)  # the page that it is on shows it before that
+                continue
+            self._cover(name)
+        if taken.is_whole or listing.windows[page.page].lost > LOOKED_FOR:
             read_at = -inf if former is None else former.read_at
             strays = [name for name in missing if self._is_stray(name, page, read_at)]
             elsewhere = listing.shown_since(page.page, read_at) if strays else {}
@@ -189,8 +207,6 @@ class Paging(Singles):
             listing.sweeps_from = now + self._sweep_again_s
             return True
         if listing.watched:
-            if shown.all_new and not last:  # more may have come than one page shows
-                self._plan(ListPage(target.task_id, listing.following(target.page, shown, gap=True)), now)
             return False
         listing.dry = 0 if worth else listing.dry + 1
         if not last and target.page + 1 not in listing.windows and listing.dry <= self._agenda.alone // DRY_SHARE:

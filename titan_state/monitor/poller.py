@@ -243,6 +243,7 @@ class Poller:
         self._tracker.contact(sent_at=reading.sent_at, received_at=reading.received_at, served_at=reading.served_at)
         items = {item.id: of_task(item, task_id) for item in page.items}
         fresh = next((place for place, name in enumerate(items) if self._tracker.knows(name)), len(items))
+        ends_new = bool(items) and not self._tracker.knows(next(reversed(items)))
         events: list[Event] = []
         for item in items.values():
             self._watches.showed(task_id, item.task_id)
@@ -258,7 +259,7 @@ class Poller:
         shown = Shown(
             ids=[item.id for item in watched],
             last=page.is_last,
-            all_new=0 < fresh == len(items),
+            ends_new=ends_new,
             offset=offset,
             asked=limit,
             fresh=fresh,

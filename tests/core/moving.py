@@ -1,0 +1,86 @@
+"""A list that moves: new executions show first and push the others back, some finish, some are deleted."""
+
+from __future__ import annotations
+
+from desk import Desk
+
+from titan_state import Execution
+from titan_state.core.listing import Shown
+from titan_state.core.planner import Planner
+from titan_state.core.reads import ListPage
+from titan_state.core.retention import Baseline
+
+
+class MovingList(Desk):
+    """A planner that watches one list of a service, read and answered in full, as the poller does it.
+
+    Attributes:
+        names: The executions in the list, the newest first.
+        statuses: What each is in.
+        log: What was read: the time, the target, and for a page where it began.
+    """
+
+    def __init__(self, count=0, *, size=10, tells_total=True, watch=True):
+        super().__init__()
+        self.planner = Planner(self.tracker, interval_s=0.5, page_size=size)
+        self.size = size
+        self.tells_total = tells_total
+        self.baseline = Baseline() if watch else None
+        self.names = []
+        self.statuses = {}
+        self.log = []
+        self.arrive(count)
+        if watch:
+            self.planner.watch_list(None, 0.0)
+
+    def arrive(self, count, status="running"):
+        """Create executions."""
+        for _ in range(count):
+            name = f"e{len(self.statuses):04}"
+            self.names.insert(0, name)
+            self.statuses[name] = status
+
+    def answer(self, target, now):
+        """Answer a read, and hand it on."""
+        if not isinstance(target, ListPage):
+            self.log.append((now, target, None))
+            self.read(target, now, self.statuses.get(target))
+            return
+        limit, offset = self.planner.request(target, now)
+        self.log.append((now, target, offset))
+        names = self.names[offset : offset + min(limit, self.size)]
+        fresh = next((place for place, name in enumerate(names) if self.tracker.knows(name)), len(names))
+        ends_new = bool(names) and not self.tracker.knows(names[-1])
+        for name in names:
+            execution = Execution(name, self.statuses[name])
+            self.tracker.observe(execution, sent_at=now, received_at=now, baseline=self.baseline)
+        shown = Shown(
+            names,
+            last=offset + len(names) >= len(self.names) if self.tells_total else None,
+            ends_new=ends_new,
+            offset=offset,
+            asked=limit,
+            fresh=fresh,
+            names=tuple(names),
+            total=len(self.names) if self.tells_total else None,
+        )
+        if self.planner.page_read(target, shown, sent_at=now, now=now):
+            self.baseline = Baseline(complete=True)
+
+    def pass_time(self, seconds, now, *, per_second=2.0, arrivals=0.0):
+        """Let the planner read at a rate for a while, and new executions arrive; return the time."""
+        end, due = now + seconds, 0.0
+        while now < end:
+            due += arrivals / per_second
+            self.arrive(int(due))
+            due -= int(due)
+            choice = self.planner.next(now, per_second)
+            if choice is not None:
+                self.answer(choice.target, now)
+            now += 1.0 / per_second
+        return now
+
+    def unseen(self, since):
+        """Return the live executions that no read has shown since a time."""
+        live = [name for name in self.names if self.tracker.is_live(name) or not self.tracker.knows(name)]
+        return {name for name in live if (self.tracker.seen_at(name) or (-1.0, 0.0))[0] < since}

@@ -2,14 +2,14 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := titan_state tests $(wildcard examples) $(wildcard benchmarks/*.py)
+CODE := titan_state tests $(wildcard examples) $(wildcard benchmarks)
 WORKERS := auto
 PYTEST_OPTIONS :=
 
 # What one `make` installs must not run into what another target installs.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format clean
+.PHONY: help demo test lint types format bench clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -37,6 +37,9 @@ types: $(VENV)/.dev ## Check types
 format: $(VENV)/.dev ## Format the code, and repair what can be repaired
 	@$(BIN)/python -m ruff check --fix $(CODE)
 	@$(BIN)/python -m ruff format $(CODE)
+
+bench: $(VENV)/.dev ## Measure how soon changes are noticed, against others and the bound
+	@$(BIN)/python benchmarks/delay.py
 
 clean: ## Remove the virtual environment and what the tools left behind
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

@@ -22,6 +22,7 @@ COMMANDS = [
     "subscriptions",
     "journal",
     "diagram",
+    "plan",
     "emulate",
 ]
 

@@ -104,8 +104,15 @@ class _Paged(Generic[T]):
         return self.total == end
 
 
+@attrs.frozen
 class Page(_Paged[Execution]):
-    """One page of executions."""
+    """One page of executions.
+
+    Attributes:
+        entries: The same in the same order, and among them, as they came, those that whoever asked knew already.
+    """
+
+    entries: tuple[Execution | Mapping[str, Any], ...] = ()
 
 
 class TaskPage(_Paged[Task]):

@@ -13,6 +13,8 @@ from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+import attrs
+
 from titan_state.client.address import origin_of, segment, url_of
 from titan_state.client.credential import Credential
 from titan_state.client.envelope import unwrap
@@ -143,6 +145,7 @@ class TaskService:
         limit: int | None = None,
         offset: int = 0,
         priority: Priority = Priority.POLL,
+        known: Callable[[Any], bool] | None = None,
     ) -> Reading[Page]:
         """Read one page of executions.
 
@@ -151,13 +154,14 @@ class TaskService:
             limit: How many are asked for, `ServiceProfile.page_limit` by default.
             offset: How many are passed over.
             priority: How soon the request goes, when others wait too.
+            known: Says of the JSON of an execution whether it need not be decoded: it is in `Page.entries` only.
 
         Raises:
             ServiceError: The request did not succeed.
         """
         path = "/executions" if task_id is None else f"/tasks/{segment(task_id)}/executions"
         limit = self.profile.page_limit if limit is None else limit
-        decode = partial(self._page, Page, self._execution, limit, offset)
+        decode = partial(self._executions, known, limit, offset)
         return await self._request("GET", path, decode, {"limit": limit, "offset": offset}, priority=priority)
 
     async def pause(self, execution_id: str) -> Reading[Execution | None]:
@@ -292,6 +296,14 @@ class TaskService:
             return self._execution(data)
         except PayloadError:
             return None
+
+    def _executions(self, known: Callable[[Any], bool] | None, limit: int, offset: int, data: Any) -> Page:
+        if known is None:
+            page = self._page(Page, self._execution, limit, offset, data)
+            return attrs.evolve(page, entries=page.items)
+        entries = self._page(Page, lambda item: item if known(item) else self._execution(item), limit, offset, data)
+        items = tuple(entry for entry in entries.items if isinstance(entry, Execution))
+        return attrs.evolve(entries, items=items, entries=entries.items)
 
     def _page(self, kind: Callable[..., P], decode: Callable[[Any], Any], limit: int, offset: int, data: Any) -> P:
         items, total = items_of(data, self.profile)

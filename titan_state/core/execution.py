@@ -182,10 +182,36 @@ class Execution:
         return _rebuild, (values | {"extra": dict(self.extra)},)  # a read-only view of a dict does not pickle
 
 
+def number_of(value: object) -> float | None:
+    """Return a number as `Execution.from_payload` reads it, None if it is none."""
+    return _number(value)
+
+
+def text_of(value: object) -> str | None:
+    """Return a text as `Execution.from_payload` reads it, None if it is none."""
+    return _text(value)
+
+
+def seconds_of(value: object) -> float | None:
+    """Return a time as `Execution.from_payload` reads it, in seconds since 1970, None if it is none."""
+    if type(value) is not str:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return seconds if EARLIEST < seconds < LATEST else None
+
+
 def _rebuild(values: dict[str, Any]) -> Execution:
     extra = values["extra"]
     return Execution(**values | {"extra": MappingProxyType(extra) if extra else NOTHING_EXTRA})
 
+
+EARLIEST: Final = datetime(2, 1, 1, tzinfo=UTC).timestamp()
+LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""Between these a time is one: "never" and "not yet" are often written as the first and the last there is."""
 
 _DEEPEST: Final = 64  # JSON nested deeper than this is hostile, and writing it would exhaust the stack
 _INTERN_LIMIT = 64  # statuses are few and short; a hostile server's are not kept for ever

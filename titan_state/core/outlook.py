@@ -48,33 +48,39 @@ class Forecast:
     """How many of some executions have changed by when.
 
     Attributes:
-        groups: Executions of the same kind: their curve, since when they are in their status, when they were last
-            seen in it, how many they are, and what is added to their hazard.
+        groups: How many executions are of the same kind: their curve, since when they are in their status, when they
+            were last seen in it, and what is added to their hazard.
+        memoryless: By when they were last seen, how many have curves without memory, and their hazard in all.
         others: How many other changes are expected per second.
         others_from: Since when those were not looked for.
     """
 
-    __slots__ = ("groups", "others", "others_from")
+    __slots__ = ("groups", "memoryless", "others", "others_from")
 
     def __init__(self, others: float = 0.0, others_from: float = 0.0) -> None:
         self.groups: dict[tuple[Curve, float, float, float], int] = {}
+        self.memoryless: dict[float, tuple[int, float]] = {}
         self.others = others
         self.others_from = others_from
 
     def add(self, curve: Curve, began: float, seen: float, extra: float) -> None:
         """Count an execution in."""
         if curve.shape == 1.0:
-            began = seen
-        else:
-            width = curve.scale / BINS
-            began = round(began / width) * width
-        key = (curve, min(began, seen), seen, extra)
+            count, rate = self.memoryless.get(seen, (0, 0.0))
+            self.memoryless[seen] = count + 1, rate + 1.0 / curve.scale + extra
+            return
+        width = curve.scale / BINS
+        key = (curve, min(round(began / width) * width, seen), seen, extra)
         self.groups[key] = self.groups.get(key, 0) + 1
 
     def expected(self, at: float) -> tuple[float, float]:
         """Return how many changes are expected to be unseen at a time, and how many more per second then."""
         unseen = self.others * (at - self.others_from)
         rate = self.others
+        for seen, (count, total) in self.memoryless.items():
+            stays = exp(-total / count * max(at - seen, 0.0))
+            unseen += count * (1.0 - stays)
+            rate += total * stays
         for (curve, began, seen, extra), count in self.groups.items():
             since = max(at - seen, 0.0)
             stays = exp(-curve.between(seen - began, seen + since - began) - extra * since)
@@ -230,15 +236,22 @@ class Outlook:
             others_from: Since when those were not looked for.
         """
         forecast = Forecast(others, others_from)
+        curves: dict[tuple[str | None, str], Curve] = {}
         for record in records:
-            curve, began = self._curve(record)
+            kind = record.task_id, record.status
+            known = curves.get(kind)
+            if known is None:
+                known = curves[kind] = self.durations.curve(*kind)
+            curve, began = self._curve(record, known)
             extra = 0.0 if record.rare is None else self._boost(record, now)
             forecast.add(curve, began, record.seen_sent if record.seen_sent > -inf else now, extra)
         return forecast
 
-    def _curve(self, record: Record) -> tuple[Curve, float]:
-        """Return how long an execution stays where it is, and since when it is there."""
-        curve, began = self.durations.curve(record.task_id, record.status), self.began(record)
+    def _curve(self, record: Record, curve: Curve) -> tuple[Curve, float]:
+        """Return how long an execution stays where it is, by its progress if that tells more; and since when it is."""
+        if curve.shape == 1.0 and (record.progress is None or not self.foretold.ended(record.task_id, record.status)):
+            return curve, record.seen_sent  # its age does not matter
+        began = self.began(record)
         done = self._done(record)
         if done and record.seen_sent > began and self.foretold.ended(record.task_id, record.status) >= TRUSTED:
             against = self.foretold.curve(record.task_id, record.status)

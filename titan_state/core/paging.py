@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from titan_state.core.listing import FRONT, FULL, Listing, Shown, Taken, Window
 from titan_state.core.reads import ListPage
+from titan_state.core.record import UNSEEN
 from titan_state.core.singles import Singles
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class Paging(Singles):
             return False
         last = listing.ends(shown)
         alive = dict.fromkeys(name for name in shown.ids if self._tracker.is_live(name))
-        kept = tuple(name for name in shown.ids if name in alive or self._tracker.status(name) is not None)
+        records = map(self._tracker.record, shown.ids)  # their ids, not those of this answer: one text for each
+        kept = tuple(one.id for one in records if one is not None and (one.id in alive or one.status != UNSEEN))
         taken = listing.take(target.page, shown, sent_at, kept)
         page = target if taken.number == target.page else ListPage(target.task_id, taken.number)
         if page != target:

@@ -12,13 +12,15 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from math import inf
 from sys import intern
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from titan_state.core.execution import Execution
+from titan_state.core.execution import Execution, number_of, seconds_of, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from titan_state.core.anomalies import AnomalyKind
     from titan_state.core.lifecycle import Action
     from titan_state.core.reads import ListPage
@@ -162,7 +164,6 @@ class Record:
 
     def look(self, execution: Execution, sent_at: float, received_at: float) -> None:
         """Take over what a read says beside the status, unless a later read was taken over already."""
-        # The hot path: every read of an unchanged execution ends here.
         if sent_at < self.seen_sent:
             return
         self.seen_sent = sent_at
@@ -175,6 +176,24 @@ class Record:
             updated_at = execution.updated_at.timestamp()
             if updated_at != self.updated_at:  # an equal one would only cost memory
                 self.updated_at = updated_at
+
+    def glance(self, payload: Mapping[str, Any], sent_at: float, received_at: float) -> None:
+        """Do as `look`, with the JSON of an execution."""
+        # The hot path: every read of an unchanged execution on a page ends here, and what is as it was is not decoded.
+        if sent_at < self.seen_sent:
+            return
+        self.seen_sent = sent_at
+        self.seen_received = received_at
+        progress = payload.get("progress")
+        if progress != self.progress:
+            self.progress = number_of(progress)
+        phase = payload.get("phase")
+        if phase != self.phase:
+            phase = text_of(phase)
+            self.phase = None if phase is None else _once(phase)
+        updated_at = seconds_of(payload.get("updated_at") or payload.get("updatedAt"))
+        if updated_at is not None and updated_at != self.updated_at:
+            self.updated_at = updated_at
 
     def identify(self, execution: Execution) -> None:
         """Take over what does not change in an execution's life, or once at most."""

@@ -9,7 +9,7 @@ nothing are answered in `knowledge.py`.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from titan_state.core.anomalies import AnomalyKind, Thresholds
 from titan_state.core.chronicle import UNIX_EPOCH
@@ -23,6 +23,7 @@ from titan_state.core.state import ENDED, IN_FULL, KEPT, RARE, SINCE, STATUS, St
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from titan_state.core.execution import Execution
@@ -91,6 +92,28 @@ class Tracker(Knowledge):
             self.outlook.met(record)
         self._watchdogs.looked(record, received_at)
         return self._done(record, received_at)
+
+    def agrees(self, payload: Any) -> bool:
+        """Return whether the JSON of an execution says what is known of it, so that `again` takes it in as it is."""
+        if type(payload) is not dict:
+            return False
+        name = payload.get("id")
+        record = self._records.get(name) if type(name) is str else None
+        if record is None or record.rare is not None or record.task_id is None:
+            return False
+        return bool(payload.get("status") == record.status)
+
+    def again(self, payloads: Iterable[Mapping[str, Any]], *, sent_at: float, received_at: float) -> None:
+        """Take in that a read showed executions as they are known: what `observe` does for them, without decoding.
+
+        Args:
+            payloads: The JSON objects, each of which `agrees`.
+            sent_at: When the read was sent, in seconds.
+            received_at: When its answer was received.
+        """
+        self._watchdogs.seen(sent_at, received_at)
+        for payload in payloads:
+            self._records[payload["id"]].glance(payload, sent_at, received_at)
 
     def absent(self, execution_id: str, *, sent_at: float, received_at: float) -> list[Event]:
         """Take in that the service says an execution does not exist (404).

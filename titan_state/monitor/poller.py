@@ -11,12 +11,13 @@ import contextlib
 import logging
 import random
 from itertools import pairwise
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
 from titan_state.clock import within
 from titan_state.core.budget import Priority
+from titan_state.core.execution import Execution
 from titan_state.core.listing import Shown
 from titan_state.core.reads import ListPage
 from titan_state.errors import (
@@ -30,7 +31,7 @@ from titan_state.errors import (
 from titan_state.monitor.reader import of_task, retry_delay
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from titan_state.client.service import Page, TaskService
     from titan_state.clock import Clock
@@ -237,40 +238,47 @@ class Poller:
     async def _read_page(self, target: ListPage, priority: Priority) -> None:
         task_id = target.task_id
         limit, offset = self._planner.request(target, self._clock.time())
-        reading = await self._service.list(task_id=task_id, limit=limit, offset=offset, priority=priority)
-        page = reading.value
+        reading = await self._service.list(
+            task_id=task_id, limit=limit, offset=offset, priority=priority, known=self._tracker.agrees
+        )
+        page, times = reading.value, {"sent_at": reading.sent_at, "received_at": reading.received_at}
         self._watches.began(task_id, reading.served_at)
-        self._tracker.contact(sent_at=reading.sent_at, received_at=reading.received_at, served_at=reading.served_at)
+        self._tracker.contact(**times, served_at=reading.served_at)
+        names = tuple(dict.fromkeys(map(_id_of, page.entries)))
+        fresh = next((place for place, name in enumerate(names) if self._tracker.knows(name)), len(names))
+        ends_new = bool(names) and not self._tracker.knows(names[-1])
+        self._tracker.again([entry for entry in page.entries if not isinstance(entry, Execution)], **times)
         items = {item.id: of_task(item, task_id) for item in page.items}
-        fresh = next((place for place, name in enumerate(items) if self._tracker.knows(name)), len(items))
-        ends_new = bool(items) and not self._tracker.knows(next(reversed(items)))
+        others: set[str] = set()
         events: list[Event] = []
         for item in items.values():
             self._watches.showed(task_id, item.task_id)
-        watched = [item for item in items.values() if self._watches.covers(item.id, item.task_id, task_id)]
-        for item in watched:
-            events += self._tracker.observe(
-                item,
-                sent_at=reading.sent_at,
-                received_at=reading.received_at,
-                baseline=self._watches.baseline(item.id, item.task_id, task_id),
-            )
+        for item in items.values():
+            if self._watches.covers(item.id, item.task_id, task_id):
+                baseline = self._watches.baseline(item.id, item.task_id, task_id)
+                events += self._tracker.observe(item, **times, baseline=baseline)
+            else:
+                others.add(item.id)
         self._commit(events)
         shown = Shown(
-            ids=[item.id for item in watched],
+            ids=[name for name in names if name not in others],
             last=page.is_last,
             ends_new=ends_new,
             offset=offset,
             asked=limit,
             fresh=fresh,
-            names=tuple(items),
-            broken=page.count - len(items),
+            names=names,
+            broken=page.count - len(names),
             total=page.total,
         )
         if self._planner.page_read(target, shown, sent_at=reading.sent_at, now=self._clock.time()):
             self._watches.swept(task_id)
         if not _is_newest_first(page):
             self._planner.sweep_again(task_id, self._clock.time())
+
+
+def _id_of(entry: Execution | Mapping[str, Any]) -> str:
+    return entry.id if isinstance(entry, Execution) else str(entry["id"])
 
 
 def _is_newest_first(page: Page) -> bool:

@@ -1,4 +1,4 @@
-"""RequestBudget and others: what other clients of the account spend is left to them; and deployments without a limit."""
+"""RequestBudget and others: what other clients of the account spend is left to them; deployments without a limit."""
 
 from __future__ import annotations
 

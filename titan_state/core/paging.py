@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from titan_state.core.listing import FRONT, FULL, Listing, Shown, Taken, Window
 from titan_state.core.reads import ListPage
 from titan_state.core.record import UNSEEN
-from titan_state.core.singles import Singles
+from titan_state.core.singles import ROUNDS, Singles
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -158,7 +158,7 @@ class Paging(Singles):
             elif name not in taken.outside:
                 self._place(name, page)
             else:
-                self._uncover(name, now + self._look_again_s)  # the page that it is on shows it before that
+                self._uncover(name, now + self._longest_s() / ROUNDS)  # the page that it is on may show it before
                 continue
             self._cover(name)
         if taken.is_whole or listing.windows[page.page].lost > LOOKED_FOR:

@@ -230,6 +230,8 @@ class Paging(Singles):
             return
         forecast, least_s = self._page_forecast(listing, page, window, now)
         longest_s = self._longest_s()
+        if any(self._tracker.is_finished(name) for name in window.members):  # one that runs again must not be missed
+            longest_s = max(2 * self._recheck_s, longest_s / 4)
         if listing.is_front(page.page):
             full_s = FULL * listing.size / listing.rate()
             longest_s = min(longest_s, full_s)

@@ -28,7 +28,7 @@ class Account:
     Attributes:
         seen_at: When each execution was first seen finished.
         requests: How many requests were sent in the measured time.
-        throttled: How many of all were answered 429.
+        throttled: How many were answered 429; for clients with a budget in the whole time, else in the measured time.
         excused: How many of those while others had spent more than was told.
     """
 
@@ -92,7 +92,7 @@ class Client:
             answer = self.world.by_id[request].at(at)
         else:
             limit, offset = request
-            answer = (offset, limit, *self.world.page(offset, limit, at), self.world.limiter.free(at))
+            answer = (offset, limit, *self.world.page(offset, limit, at))
         self._count += 1
         heapq.heappush(self._flying, (now + LATENCY_S, self._count, target, ticket, now, answer))
 
@@ -149,7 +149,6 @@ class Ours(Client):
         self.planner = Planner(self.tracker, interval_s=self.budget.min_interval_s)
         self._baseline = Baseline(EPOCH)
         self.planner.watch_list(None, 0.0)
-        self.tells_total = True
 
     def choose(self, now: float) -> bool:
         """Ask the planner."""
@@ -173,7 +172,7 @@ class Ours(Client):
             self._observe(answer, sent_at, now)
             self.planner.read(target, now)
             return
-        offset, limit, items, total, _ = answer
+        offset, limit, items, total = answer
         fresh = next((place for place, item in enumerate(items) if self.tracker.knows(item.id)), len(items))
         ends_new = bool(items) and not self.tracker.knows(items[-1].id)
         for item in items:
@@ -187,7 +186,7 @@ class Ours(Client):
             asked=limit,
             fresh=fresh,
             names=tuple(names),
-            total=total if self.tells_total else None,
+            total=total,
         )
         if self.planner.page_read(target, shown, sent_at=sent_at, now=now):
             self._baseline = Baseline(EPOCH, complete=True)
@@ -222,7 +221,7 @@ class Sweep(Client):
         if isinstance(answer, int):
             self._open_at = now + (0.0 if answer == 429 else 0.5)
             return
-        offset, _, items, total, _ = answer
+        offset, _, items, total = answer
         for item in items:
             if item.status == "completed":
                 self.saw(item.id, now)

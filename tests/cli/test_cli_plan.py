@@ -42,7 +42,7 @@ def test_watch_explains_each_request(serve, titan):
     service = serve(Scenario((Plan(id="a", steps=(Step("running", 0.2), Step("completed", 4.0))),)))
     result = titan("watch", "a", "--explain", service=service)
     assert result.exit_code == 0
-    told = [line for line in result.stdout.splitlines() if line.startswith("→ ")]
-    assert told[0] == "→ execution a: it is to be read at this time"
+    told = [line for line in result.stdout.splitlines() if line.startswith("reads ")]
+    assert told[0] == "reads execution a: it is to be read at this time"
     assert any("unseen changes expected" in line for line in told)
     assert any(line.endswith("-> completed") for line in result.stdout.splitlines())

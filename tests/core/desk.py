@@ -35,11 +35,11 @@ class Desk(Scene):
             self.see(status, now, name=name)
         self.planner.read(name, now)
 
-    def page(self, target, now, shows, *, last=True, all_new=False, task_id=None):
+    def page(self, target, now, shows, *, last=True, ends_new=False, task_id=None):
         """Answer the read of a page, which shows executions in their statuses."""
         for name, status in shows.items():
             self.see(status, now, name=name, task_id=target.task_id or task_id)
-        return self.planner.page_read(target, Shown(list(shows), last, all_new), sent_at=now, now=now)
+        return self.planner.page_read(target, Shown(list(shows), last, ends_new), sent_at=now, now=now)
 
     def play(self, until, answer, now=0.0):
         """Let `answer` answer every read when it is due, and return what was read, with the times."""

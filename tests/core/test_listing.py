@@ -52,8 +52,6 @@ def test_pages_without_anything_live_cost_nothing():
     world = MovingList(0)
     world.arrive(200, "completed")
     world.arrive(10)
-    world.names, live = [*world.names[10:], *world.names[:10]], world.names[:10]
-    world.names = live + world.names[:-10]
     now = world.pass_time(200.0, 0.0)
     world.log.clear()
     world.pass_time(300.0, now)
@@ -99,7 +97,6 @@ def test_what_is_explored_for_single_ids_moves_too():
     wanted = world.names[10:40]
     for name in wanted:
         world.planner.watch(name, 0.0)
-    world.names_known = set(wanted)
     now = 0.0
     for _ in range(6):
         now = world.pass_time(30.0, now)

@@ -28,7 +28,7 @@ def test_nothing_is_due_where_nothing_is_watched(desk):
 
 
 def test_a_watched_execution_is_read_at_once_and_then_again(desk):
-    """It is due at once, not while it is under way, and again an interval after its answer."""
+    """It is due at once, not while it is under way, and again an interval after it was sent."""
     desk.planner.watch("e", 5.0)
     assert desk.planner.next_at() == 5.0
     assert desk.planner.next(5.0) == ("e", Priority.POLL)
@@ -36,9 +36,9 @@ def test_a_watched_execution_is_read_at_once_and_then_again(desk):
     desk.planner.soon("e", 5.0)
     assert desk.planner.next_at() == inf
     desk.read("e", 6.0)
-    assert desk.planner.next(7.9) is None
-    assert desk.planner.next_at() == 8.0
-    assert desk.due(8.0) == ["e"]
+    assert desk.planner.next(6.9) is None
+    assert desk.planner.next_at() == 7.0
+    assert desk.due(7.0) == ["e"]
 
 
 def test_what_has_waited_longest_is_read_first(desk):
@@ -134,6 +134,25 @@ def test_a_finished_execution_is_read_now_and_then(desk):
     gaps = [after - before for before, after in pairwise(times)]
     assert gaps == sorted(gaps)
     assert gaps[0] >= 10.0
+
+
+def test_a_finished_execution_is_read_seldom_also_where_decisions_are_frequent(desk):
+    """What is planned is reviewed at every decision; one that has finished is not taken for a live one then."""
+    desk.planner.watch("e", 0.0)
+    desk.planner.watch("other", 0.0)
+    log = desk.play(400.0, lambda name, now: desk.read(name, now, "completed" if name == "e" else "running"))
+    times = [at for at, name in log if name == "e"]
+    assert len([at for at, name in log if name == "other"]) > 100
+    assert 3 <= len(times) <= 8
+    assert [after - before for before, after in pairwise(times)] == sorted(b - a for a, b in pairwise(times))
+
+
+def test_one_only_seen_outside_the_model_is_read_on(desk):
+    """It lives, though no read has shown it in a status that is known; its plan is reviewed, too."""
+    desk.planner.watch("odd", 0.0)
+    desk.planner.watch("other", 0.0)
+    log = desk.play(60.0, lambda name, now: desk.read(name, now, "weird" if name == "odd" else "running"))
+    assert len([at for at, name in log if name == "odd"]) > 20
 
 
 def test_a_finished_execution_that_was_let_go_is_read_no_more(desk):

@@ -59,7 +59,7 @@ def test_one_live_execution_on_a_later_page_is_read_by_itself(listed):
 def test_a_page_full_of_new_executions_leads_to_the_next(listed):
     """More may have been created since than one page shows."""
     listed.due(2.0)
-    listed.page(ALL, 2.0, live("f", "e"), last=False, all_new=True)
+    listed.page(ALL, 2.0, live("f", "e"), last=False, ends_new=True)
     listed.page(NEXT, 2.0, live("d", "c"), last=False)
     assert ListPage(None, 2) in listed.due(2.0)
 
@@ -70,7 +70,7 @@ def test_a_page_of_nothing_but_new_executions_leads_to_the_next_though_none_is_m
     desk.due(0.0)
     desk.page(ALL, 0.0, {})
     desk.due(2.0)
-    desk.page(ALL, 2.0, live("b", "a"), last=False, all_new=True)
+    desk.page(ALL, 2.0, live("b", "a"), last=False, ends_new=True)
     assert desk.due(2.0) == [NEXT]
 
 

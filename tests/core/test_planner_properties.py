@@ -135,12 +135,18 @@ class AnyWorld(RuleBasedStateMachine):
         known = any(self.tracker.knows(name) for name in shows)
         for name, status in shows.items():
             self.see(name, status, sent_at)
-        all_new = bool(shows) and not known
-        self.planner.page_read(target, Shown(list(shows), last, all_new), sent_at=sent_at, now=self.now)
+        ends_new = bool(shows) and not known
+        self.planner.page_read(target, Shown(list(shows), last, ends_new), sent_at=sent_at, now=self.now)
 
     @invariant()
     def lateness_is_a_number(self):
         assert 0.0 <= self.planner.behind_s(self.now) < inf
+
+    @invariant()
+    def only_what_is_planned_or_under_way_has_a_part_in_the_price(self):
+        agenda = self.planner._agenda
+        assert set(agenda._demands) <= {*agenda, *self.under_way}
+        assert agenda.alone == sum(isinstance(target, str) for target in agenda._demands)
 
     @rule()
     def settle(self):

@@ -47,7 +47,7 @@ class Explainer:
         for request in explanation.requests:
             if request.number >= self._next:
                 self._next = request.number + 1
-                lines.append(f"→ {request.target}: {request.reason}")
+                lines.append(f"reads {request.target}: {request.reason}")
                 if not self._next % SUMMARY_EACH:
                     lines.append(f"  {explanation}")
         return lines

@@ -59,9 +59,13 @@ class Entry:
         """Return what a look is worth at a time."""
         return float(self.worth * max(0.0, 1.0 + (now - self.due) / self.scale) ** 2)
 
+    def unseen_at(self, now: float) -> float:
+        """Return how many changes are expected to be unseen at a time: by so much a second's wait adds to the worth."""
+        return 2.0 * self.worth * max(0.0, 1.0 + (now - self.due) / self.scale) / self.scale
+
 
 Item = tuple[float, int, "Target", Entry]
-"""How an entry lies in a heap: when it is due, a number that makes it unique, what is read, and the entry."""
+"""How an entry lies in a heap: when it is due and may be read, a number of its own, what is read, and the entry."""
 
 
 class Agenda:
@@ -146,6 +150,11 @@ class Agenda:
         self._account(target, 0.0)
         self._round.pop(target, None)
 
+    def settle(self, target: Target) -> None:
+        """Take in that a read is over: what is not planned again has no part in the price any longer."""
+        if target not in self._entries:
+            self._account(target, 0.0)
+
     def spent(self) -> None:
         """Take in that a read was sent that is in no entry."""
         self._part = max(LEAST_PART, self._part * (1.0 - 1.0 / PART_READS))
@@ -170,11 +179,9 @@ class Agenda:
 
     def next_at(self) -> float:
         """Return when something may be read next, infinity if nothing is to be."""
-        fixed, shared = self._first(self._fixed), self._first(self._shared)
-        return min(
-            inf if fixed is None else fixed[0],
-            inf if shared is None else shared[3].open_at,
-        )
+        fixed = self._first(self._fixed)
+        opens = min((item[3].open_at for item in self._nearest()), default=inf)
+        return opens if fixed is None else min(fixed[0], opens)
 
     def first_due(self) -> float:
         """Return the earliest due time, infinity if there is none."""
@@ -190,16 +197,21 @@ class Agenda:
         fixed = self._first(self._fixed)
         if fixed is not None and fixed[0] <= now:
             return fixed
-        looked_at: list[Item] = []
-        while len(looked_at) < LOOKED_AT and (item := self._first(self._shared)) is not None:
-            looked_at.append(heapq.heappop(self._shared))
-        for item in looked_at:
-            heapq.heappush(self._shared, item)
+        looked_at = self._nearest()
         overdue = next((item for item in looked_at if item[3].latest <= now), None)
         if overdue is not None:
             return overdue
         opened = [item for item in looked_at if item[3].open_at <= now]
         return max(opened, key=lambda item: item[3].worth_at(now)) if opened else None
+
+    def _nearest(self) -> list[Item]:
+        """Return the shared entries that are due next."""
+        nearest: list[Item] = []
+        while len(nearest) < LOOKED_AT and self._first(self._shared) is not None:
+            nearest.append(heapq.heappop(self._shared))
+        for item in nearest:
+            heapq.heappush(self._shared, item)
+        return nearest
 
     def _first(self, heap: list[Item]) -> Item | None:
         while heap:
@@ -214,7 +226,7 @@ class Agenda:
             self._round.pop(target, None)
         self._entries[target] = entry
         self._count += 1
-        heapq.heappush(heap, (entry.due, self._count, target, entry))
+        heapq.heappush(heap, (max(entry.due, entry.open_at), self._count, target, entry))
 
     def _account(self, target: Target, demand: float) -> None:
         known = self._demands.pop(target, 0.0)

@@ -182,36 +182,10 @@ class Execution:
         return _rebuild, (values | {"extra": dict(self.extra)},)  # a read-only view of a dict does not pickle
 
 
-def number_of(value: object) -> float | None:
-    """Return a number as `Execution.from_payload` reads it, None if it is none."""
-    return _number(value)
-
-
-def text_of(value: object) -> str | None:
-    """Return a text as `Execution.from_payload` reads it, None if it is none."""
-    return _text(value)
-
-
-def seconds_of(value: object) -> float | None:
-    """Return a time as `Execution.from_payload` reads it, in seconds since 1970, None if it is none."""
-    if type(value) is not str:
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return seconds if EARLIEST < seconds < LATEST else None
-
-
 def _rebuild(values: dict[str, Any]) -> Execution:
     extra = values["extra"]
     return Execution(**values | {"extra": MappingProxyType(extra) if extra else NOTHING_EXTRA})
 
-
-EARLIEST: Final = datetime(2, 1, 1, tzinfo=UTC).timestamp()
-LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
-"""Between these a time is one: "never" and "not yet" are often written as the first and the last there is."""
 
 _DEEPEST: Final = 64  # JSON nested deeper than this is hostile, and writing it would exhaust the stack
 _INTERN_LIMIT = 64  # statuses are few and short; a hostile server's are not kept for ever
@@ -257,7 +231,8 @@ def plain(value: Any, levels: int = _DEEPEST) -> Any:
     return value
 
 
-def _text(value: object) -> str | None:
+def text_of(value: object) -> str | None:
+    """Return a text, or a number as text, None if it is neither."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
         return str(value)
     return value if isinstance(value, str) and _is_text(value) else None
@@ -265,11 +240,12 @@ def _text(value: object) -> str | None:
 
 def _error_text(value: object) -> str | None:
     if isinstance(value, Mapping):
-        return _text(value.get("message")) or _text(value.get("code"))
-    return _text(value)
+        return text_of(value.get("message")) or text_of(value.get("code"))
+    return text_of(value)
 
 
-def _number(value: object) -> float | None:
+def number_of(value: object) -> float | None:
+    """Return a finite number, None if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -284,21 +260,28 @@ def _time(value: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if moment.tzinfo is not UTC:
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return moment if 1 < moment.year < 9999 else None  # "never" and "not yet"; seconds since 1970 may not hold them
 
 
+def seconds_of(value: object) -> float | None:
+    """Return a time in seconds since 1970, None if it is none."""
+    moment = _time(value)
+    return None if moment is None else moment.timestamp()
+
+
 _DECODERS: Final[Mapping[str, Callable[[object], Any]]] = MappingProxyType(
     {
-        "task_id": _text,
+        "task_id": text_of,
         "created_at": _time,
         "updated_at": _time,
         "started_at": _time,
         "finished_at": _time,
-        "phase": _text,
-        "progress": _number,
+        "phase": text_of,
+        "progress": number_of,
         "error": _error_text,
     }
 )

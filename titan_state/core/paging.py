@@ -48,7 +48,7 @@ class Paging(Singles):
         self._listings: dict[str | None, Listing] = {}
         self._sweeps: dict[ListPage, None] = {}
         self._full_at: dict[ListPage, float] = {}
-        self._turn = 0
+        self._sampled = 0
 
     # What is watched.
 
@@ -62,6 +62,14 @@ class Paging(Singles):
     def unwatch_list(self, task_id: str | None) -> None:
         """Read a list no more."""
         self._drop_list(task_id)
+
+    def unwatch(self, execution_id: str) -> None:
+        """Read an execution no more, unless a list that is watched shows it."""
+        self._ids.discard(execution_id)
+        if execution_id in self._agenda and self._is_listed(execution_id):
+            self._strays.add(execution_id)
+        else:
+            self._let_go(execution_id)
 
     def sweep_again(self, task_id: str | None, now: float) -> None:
         """Read the whole of a list that is watched once more: new executions do not show on its first page."""
@@ -96,6 +104,7 @@ class Paging(Singles):
         self._in_flight.pop(target, None)
         listing = self._listings.get(target.task_id)
         if listing is None:
+            self._agenda.settle(target)
             return False
         last = listing.ends(shown)
         alive = dict.fromkeys(name for name in shown.ids if self._tracker.is_live(name))
@@ -116,10 +125,11 @@ class Paging(Singles):
             self._share_page(listing, page, now)
         else:
             self._keep_little(listing, page, there, now)
+        if listing.is_overflowing():
+            touched.add(ListPage(target.task_id, FRONT))
         for other in touched:
             self._share_page(listing, other, now)
-        if listing.is_overflowing():
-            self._full_at[ListPage(target.task_id, FRONT)] = now
+        self._agenda.settle(target)
         if taken.is_recent and listing.sweep != target.page:
             self._fill(listing, page, shown, now, last=last)
         return self._go_on(listing, target, shown, now, last=last, worth=len(alive) > 1)
@@ -235,7 +245,7 @@ class Paging(Singles):
         if listing.is_front(page.page):
             full_s = FULL * listing.size / listing.rate()
             longest_s = min(longest_s, full_s)
-            self._full_at[page] = window.read_at + full_s
+            self._full_at[page] = now if listing.is_overflowing() else window.read_at + full_s
         price = self._agenda.price(self._per_second)
         self._share(page, forecast, window.read_at, price, longest_s, least_s)
 
@@ -260,9 +270,9 @@ class Paging(Singles):
         if former is None or not names:
             return
         step = max(1, len(names) // SAMPLED)
-        self._turn += 1
+        self._sampled += 1
         known = set(former.members)
-        for name in names[self._turn % step :: step]:
+        for name in names[self._sampled % step :: step]:
             record = self._tracker.record(name)
             if record is not None and name in known and self._tracker.is_live(name):
                 self._tracker.outlook.stayed(record, former.read_at, float(step))

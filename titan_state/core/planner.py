@@ -21,7 +21,6 @@ from titan_state.core.reads import Choice, ListPage, Target
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from titan_state.core.outlook import Forecast
     from titan_state.core.tracker import Tracker
 
 WORTH_EXPLORING: Final = 3
@@ -52,6 +51,7 @@ class Planner(Paging):
         super().__init__(tracker, interval_s=interval_s, newest_first=newest_first, page_size=page_size)
         self._explores = True
         self._explores_from = -inf
+        self._turn = 0
         self._told: deque[Request] = deque(maxlen=REMEMBERED)
         self._count = 0
 
@@ -103,28 +103,18 @@ class Planner(Paging):
             return target, "more may have arrived since the last look than one page shows"
         target = self._agenda.pop(now)
         if target is not None:
-            return target, self._reason(target, now)
+            return target, self._reason(now)
         return self._swept(), "it was never read, and nothing else is due"
 
-    def _reason(self, target: Target, now: float) -> str:
+    def _reason(self, now: float) -> str:
         """Say why something was taken from the agenda."""
         entry = self._agenda.taken
         if entry is None or not entry.span:
             return "it is to be read at this time"
-        seen = entry.due - entry.span
-        forecast = self._forecast(target, now)
-        unseen, _ = (0.0, 0.0) if forecast is None else forecast.expected(now)
         price = self._agenda.price(self._per_second)
-        story = f"{unseen:.2g} unseen changes expected, the last look was {now - seen:.3g} s ago"
+        ago_s = now - entry.due + entry.span
+        story = f"{entry.unseen_at(now):.2g} unseen changes expected, the last look was {ago_s:.3g} s ago"
         return f"{story}; worth {entry.worth_at(now):.3g} s of delay, at a price of {price:.3g} s"
-
-    def _forecast(self, target: Target, now: float) -> Forecast | None:
-        if isinstance(target, ListPage):
-            listing = self._listings.get(target.task_id)
-            window = None if listing is None else listing.windows.get(target.page)
-            return None if listing is None or window is None else self._page_forecast(listing, target, window, now)[0]
-        record = self._tracker.record(target)
-        return None if record is None else self._tracker.outlook.forecast((record,), now)
 
     def _tell(self, target: Target, now: float, reason: str) -> None:
         name = f"execution {target}"
@@ -173,11 +163,13 @@ class Planner(Paging):
         if isinstance(target, ListPage):
             self._share_page(self._listings[target.task_id], target, now)
         elif target is not None:
-            record = self._tracker.record(target)
-            if record is None:
+            sent_at = self._looked_at.get(target, now)
+            if self._tracker.record(target) is None:
                 self._agenda.drop(target)
+            elif self._tracker.is_live(target):
+                self._share_single(target, sent_at, now)
             else:
-                self._share_single(target, record.seen_sent, now)
+                self._share_finished(target, sent_at, now)
 
     def _explore(self, now: float) -> None:
         """Try the list of all executions, where many are read one by one."""
@@ -214,8 +206,7 @@ class Planner(Paging):
             is_planned = target in self._ids or target in self._strays
         if is_planned:
             self._plan(target, now + delay_s)
-        else:
-            self._agenda.drop(target)
+        self._agenda.settle(target)
         return is_planned or target in self._tracker.needs_confirmation
 
     def list_refused(self, target: ListPage) -> bool:

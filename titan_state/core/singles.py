@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from titan_state.core.outlook import Forecast
-    from titan_state.core.record import Record
     from titan_state.core.tracker import Tracker
 
 LOOK_AGAIN_LAGS: Final = 12
@@ -54,14 +53,6 @@ class Singles:
         self._ids.add(execution_id)
         self._plan(execution_id, now)
 
-    def unwatch(self, execution_id: str) -> None:
-        """Read an execution no more, unless a list that is watched shows it."""
-        self._ids.discard(execution_id)
-        if execution_id in self._agenda and self._is_listed(execution_id):
-            self._strays.add(execution_id)
-        else:
-            self._let_go(execution_id)
-
     def soon(self, execution_id: str, now: float) -> None:
         """Read an execution soon: something was done to it."""
         self._plan(execution_id, now)
@@ -74,6 +65,7 @@ class Singles:
         self._hold(execution_id, now + self._interval_s)  # a read that settled nothing is not repeated at once
         if execution_id in self._ids or execution_id in self._strays:
             self._plan_single(execution_id, sent_at, now)
+        self._agenda.settle(execution_id)
 
     # How it is kept.
 
@@ -107,10 +99,10 @@ class Singles:
         record = self._tracker.record(execution_id)
         if record is None or execution_id in self._in_flight:
             return
-        before = self._looked_at.get(execution_id)
-        if before is not None:
+        before = self._looked_at.get(execution_id, sent_at)
+        if before < sent_at:
             self._tracker.outlook.stayed(record, before, 1.0)
-        self._looked_at[execution_id] = record.seen_sent
+        self._looked_at[execution_id] = sent_at
         price = self._agenda.price(self._per_second)
         forecast = self._tracker.outlook.forecast((record,), now)
         self._share(execution_id, forecast, sent_at, price, self._longest_s(), self._interval_s)
@@ -122,7 +114,8 @@ class Singles:
             return
         rate = self._tracker.outlook.revival_rate(record, now)
         forecast = self._tracker.outlook.forecast((), now, others=rate, others_from=sent_at)
-        least_s = max(2 * self._tracker.thresholds.replica_lag_s, now - record.since)
+        self._looked_at[execution_id] = sent_at
+        least_s = max(2 * self._tracker.thresholds.replica_lag_s, sent_at - record.since)
         price = self._agenda.price(self._per_second)
         self._share(execution_id, forecast, sent_at, price, max(least_s, self._longest_s()), least_s)
 
@@ -175,16 +168,6 @@ class Singles:
         return None if record is None else record.place
 
     def _is_covered(self, execution_id: str) -> bool:
-        """Return whether a page that is read shows an execution, and nothing makes it worth a look of its own."""
+        """Return whether a page that is read shows an execution."""
         page = self._place_of(execution_id)
         return page is not None and (page in self._agenda or page in self._in_flight)
-
-    def _is_listed(self, execution_id: str) -> bool:
-        raise NotImplementedError
-
-    def _records(self, names: tuple[str, ...]) -> Iterator[Record]:
-        """Hand out the records of those that live."""
-        for name in names:
-            record = self._tracker.record(name)
-            if record is not None and self._tracker.is_live(name):
-                yield record

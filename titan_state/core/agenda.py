@@ -139,7 +139,7 @@ class Agenda:
         known = self._entries.get(target)
         if known is not None and not known.span and known.due <= due:
             return
-        self._account(target, sqrt(worth) / span)
+        self._account(target, sqrt(worth) / max(span, open_at - seen))  # it cannot ask for more than it may have
         self._put(target, Entry(due, open_at, span, worth, scale, latest), self._shared)
         self._round[target] = None
         self._round.move_to_end(target)

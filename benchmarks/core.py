@@ -27,6 +27,7 @@ from titan_state.core.record import Record
 SEED = 20_260
 LIVE = 100_000
 PAGE = 100
+TASKS = 1000
 ROUNDS = 7
 MOST_BYTES = 500
 MOST_START = 2.0
@@ -36,7 +37,8 @@ MOST_MS = 1.0
 
 def payloads(count: int, rng: random.Random) -> list[dict[str, object]]:
     """Return live executions as a list page shows them."""
-    tasks = [str(uuid.UUID(int=rng.getrandbits(128), version=4)) for _ in range(20)]
+    names = random.Random(SEED)
+    tasks = [str(uuid.UUID(int=names.getrandbits(128), version=4)) for _ in range(TASKS)]
     return [
         {
             "id": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
@@ -52,15 +54,17 @@ def payloads(count: int, rng: random.Random) -> list[dict[str, object]]:
     ]
 
 
-def take_page(tracker: Tracker, body: str, at: float) -> tuple[str, ...]:
+def take_page(tracker: Tracker, body: str, sent_at: float) -> tuple[str, ...]:
     """Take in one page, from its text on, as the monitor does; return the ids on it."""
+    received_at = sent_at + 0.1
     items = json.loads(body)["data"]["items"]
-    known = [item for item in items if tracker.agrees(item)]
-    tracker.again(known, sent_at=at, received_at=at + 0.1)
-    if len(known) < len(items):
-        for item in items:
-            if not tracker.agrees(item):
-                tracker.observe(Execution.from_payload(item), sent_at=at, received_at=at + 0.1)
+    entries = [item if tracker.agrees(item) else Execution.from_payload(item) for item in items]
+    tracker.again(
+        [entry for entry in entries if not isinstance(entry, Execution)], sent_at=sent_at, received_at=received_at
+    )
+    for entry in entries:
+        if isinstance(entry, Execution):
+            tracker.observe(entry, sent_at=sent_at, received_at=received_at)
     return tuple(item["id"] for item in items)
 
 
@@ -131,7 +135,7 @@ def pages_taken() -> tuple[float, float]:
     clock = iter(range(1, 10**6))
     executions = [Execution.from_payload(item) for item in items]
 
-    flips = {"running": "paused", "paused": "running", "queued": "running"}
+    onward = {"queued": "running", "running": "completed", "paused": "stopped"}
 
     def whole() -> None:
         at = float(next(clock))
@@ -140,8 +144,8 @@ def pages_taken() -> tuple[float, float]:
 
     def changed() -> list[str]:
         for page in range(len(bodies)):
-            item = items[page * PAGE + rng.randrange(PAGE)]
-            item["status"] = flips[str(item["status"])]
+            item = rng.choice([item for item in items[page * PAGE : (page + 1) * PAGE] if item["status"] in onward])
+            item["status"] = onward[str(item["status"])]
         return [json.dumps({"data": {"items": items[at : at + PAGE]}}) for at in range(0, len(items), PAGE)]
 
     def observing() -> None:
@@ -151,6 +155,7 @@ def pages_taken() -> tuple[float, float]:
 
     whole()
     json_alone = seconds(lambda: [json.loads(body) for body in bodies])
+    observing_alone = seconds(observing)
     took = []
     for _ in range(ROUNDS):
         bodies = changed()
@@ -158,7 +163,7 @@ def pages_taken() -> tuple[float, float]:
         begun = time.perf_counter()
         whole()
         took.append(time.perf_counter() - begun)
-    return statistics.median(took) / json_alone, seconds(observing) / json_alone
+    return statistics.median(took) / json_alone, observing_alone / json_alone
 
 
 def decision_ms() -> float:

@@ -8,6 +8,7 @@ show and no more (truncation and censoring), so that early samples do not mislea
 
 from __future__ import annotations
 
+from array import array
 from math import exp, gamma, log
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -88,7 +89,7 @@ class Sample:
         self.ended = 0.0
         self.unit = unit
         self.logs = 0.0
-        self.exposure = [0.0] * len(SHAPES)
+        self.exposure = array("d", [0.0] * len(SHAPES))  # a quarter of what a list of numbers takes; tasks are many
         self._curve: Curve | None = None
         self._fitted = 0.0
 
@@ -97,9 +98,9 @@ class Sample:
         start, end = max(start, 0.0) / self.unit, end / self.unit
         if end <= start:
             return
-        self.exposure = [
-            total + weight * (end**shape - start**shape) for total, shape in zip(self.exposure, SHAPES, strict=True)
-        ]
+        exposure = self.exposure
+        for place, shape in enumerate(SHAPES):
+            exposure[place] += weight * (end**shape - start**shape)
 
     def left(self, age: float) -> None:
         """Take in that a stay ended at an age, of which `stayed` was told already."""
@@ -107,7 +108,7 @@ class Sample:
         self.logs += log(max(age / self.unit, YOUNGEST))
         if self.ended >= REMEMBERED:
             self.ended, self.logs, self._fitted = self.ended / 2, self.logs / 2, 0.0
-            self.exposure = [total / 2 for total in self.exposure]
+            self.exposure = array("d", [total / 2 for total in self.exposure])
 
     def curve(self, typical: float, pool: Sample | None = None) -> Curve:
         """Return the likeliest curve.

@@ -255,7 +255,8 @@ def number_of(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _time(value: object) -> datetime | None:
+def time_of(value: object) -> datetime | None:
+    """Return a time in UTC, None if it is none, or says "never" or "not yet"."""
     if not isinstance(value, str):
         return None
     try:
@@ -264,22 +265,16 @@ def _time(value: object) -> datetime | None:
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return moment if 1 < moment.year < 9999 else None  # "never" and "not yet"; seconds since 1970 may not hold them
-
-
-def seconds_of(value: object) -> float | None:
-    """Return a time in seconds since 1970, None if it is none."""
-    moment = _time(value)
-    return None if moment is None else moment.timestamp()
+    return moment if 1 < moment.year < 9999 else None  # seconds since 1970 may not hold the others
 
 
 _DECODERS: Final[Mapping[str, Callable[[object], Any]]] = MappingProxyType(
     {
         "task_id": text_of,
-        "created_at": _time,
-        "updated_at": _time,
-        "started_at": _time,
-        "finished_at": _time,
+        "created_at": time_of,
+        "updated_at": time_of,
+        "started_at": time_of,
+        "finished_at": time_of,
         "phase": text_of,
         "progress": number_of,
         "error": _error_text,

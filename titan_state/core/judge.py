@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.anomalies import STUCK, AnomalyKind
+from titan_state.core.execution import time_of
 from titan_state.core.intents import (
     FLIPS,
     asking_for,
@@ -270,8 +271,8 @@ class Judge:
 
 def _is_dated_earlier(record: Record, execution: Execution) -> bool:
     """Return whether a read is of an earlier change than the record, by the service's own dates."""
-    updated_at = execution.updated_at
-    return updated_at is not None and record.updated_at is not None and updated_at.timestamp() < record.updated_at
+    known = time_of(record.updated_at)
+    return known is not None and execution.updated_at is not None and execution.updated_at < known
 
 
 def _after(record: Record, sent_at: float) -> float | None:

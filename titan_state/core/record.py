@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from titan_state.core.execution import Execution, number_of, seconds_of, text_of
+from titan_state.core.execution import ALIASES, Execution, number_of, text_of, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 UNSEEN: Final = ""
 """The status of a record whose execution has not been seen in any status of the model."""
+
+LONGEST_DATE: Final = 32
+"""How many characters a date has at most, with microseconds and a time zone; what is longer is not kept."""
 
 
 @attrs.define(eq=False, weakref_slot=False)
@@ -133,7 +136,7 @@ class Record:
         phase: The phase last reported.
         progress: The progress last reported.
         created_at: When it was created, by the service's clock.
-        updated_at: When it was last changed, by the service's clock.
+        updated_at: When it was last changed, as the service wrote it: every look compares it, and few read it.
         started_at: When work began, by the service's clock.
         seq: The number of its last event.
         since: When the answer was received that showed the present status first.
@@ -151,7 +154,7 @@ class Record:
     phase: str | None = None
     progress: float | None = None
     created_at: float | None = None
-    updated_at: float | None = None
+    updated_at: str | None = None
     started_at: float | None = None
     seq: int = 0
     since: float = -inf
@@ -169,13 +172,11 @@ class Record:
         self.seen_sent = sent_at
         self.seen_received = received_at
         if execution.progress != self.progress:
-            self.progress = execution.progress
+            self.progress = small(execution.progress)
         if execution.phase != self.phase:
             self.phase = None if execution.phase is None else _once(execution.phase)
-        if execution.updated_at is not None:
-            updated_at = execution.updated_at.timestamp()
-            if updated_at != self.updated_at:  # an equal one would only cost memory
-                self.updated_at = updated_at
+        if execution.updated_at is not None and execution.updated_at != time_of(self.updated_at):
+            self.updated_at = execution.updated_at.isoformat()
 
     def glance(self, payload: Mapping[str, Any], sent_at: float, received_at: float) -> None:
         """Do as `look`, with the JSON of an execution."""
@@ -186,14 +187,23 @@ class Record:
         self.seen_received = received_at
         progress = payload.get("progress")
         if progress != self.progress:
-            self.progress = number_of(progress)
+            self.progress = small(number_of(progress))
         phase = payload.get("phase")
         if phase != self.phase:
             phase = text_of(phase)
             self.phase = None if phase is None else _once(phase)
-        updated_at = seconds_of(payload.get("updated_at") or payload.get("updatedAt"))
-        if updated_at is not None and updated_at != self.updated_at:
-            self.updated_at = updated_at
+        updated_at = payload.get("updated_at")
+        if updated_at is None or updated_at != self.updated_at:
+            self._date(payload)
+
+    def _date(self, payload: Mapping[str, Any]) -> None:
+        """Take over when it was last changed: the first date that can be read."""
+        for alias in ALIASES["updated_at"]:
+            moment = time_of(payload.get(alias))
+            if moment is not None:
+                text = str(payload[alias])
+                self.updated_at = text if len(text) <= LONGEST_DATE else moment.isoformat()
+                return
 
     def identify(self, execution: Execution) -> None:
         """Take over what does not change in an execution's life, or once at most."""
@@ -221,11 +231,11 @@ class Record:
             id=self.id,
             status=status,
             task_id=self.task_id,
-            created_at=_date(self.created_at),
-            updated_at=_date(self.updated_at),
-            started_at=_date(self.started_at),
+            created_at=_moment(self.created_at),
+            updated_at=time_of(self.updated_at),
+            started_at=_moment(self.started_at),
             phase=self.phase,
-            progress=self.progress,
+            progress=None if self.progress is None else float(self.progress),
         )
 
     def uncommon(self) -> Rare:
@@ -245,5 +255,10 @@ def _once(text: str) -> str:
     return text
 
 
-def _date(seconds: float | None) -> datetime | None:
+def small(number: float | None) -> float | None:
+    """Return the same number, a whole one as an integer: small ones are the same object, and executions many."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

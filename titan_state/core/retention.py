@@ -111,8 +111,16 @@ class Retention:
 
     def is_no_news(self, execution: Execution) -> bool:
         """Return whether a read says of an execution that is not kept what is remembered of it, and nothing more."""
-        note = self.find(execution.id)
-        return note is not None and note.status == execution.status and not note.open
+        return self._says(self.find(execution.id), execution.status)
+
+    def agrees(self, execution_id: str, status: object) -> bool:
+        """Return whether nothing is to be learned of an execution that is not kept, if it is in this status."""
+        note = self.find(execution_id)
+        return self._says(note, status) and note is not None and note.task_id is not None
+
+    @staticmethod
+    def _says(note: Note | None, status: object) -> bool:
+        return note is not None and note.status == status and not note.open
 
     def is_old_news(self, execution: Execution, baseline: Baseline) -> bool:
         """Return whether a finished execution, seen for the first time, had finished before the watch began.

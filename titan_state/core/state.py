@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from math import inf
 from sys import intern
 from types import MappingProxyType
@@ -18,9 +18,9 @@ from typing import Any, Final
 import attrs
 
 from titan_state.core.anomalies import AnomalyKind
-from titan_state.core.execution import Execution
+from titan_state.core.execution import Execution, time_of
 from titan_state.core.lifecycle import Action
-from titan_state.core.record import UNSEEN, Flip, Intent, Rare, Record, Suspicion
+from titan_state.core.record import UNSEEN, Flip, Intent, Rare, Record, Suspicion, small
 from titan_state.core.redaction import redacted_execution
 from titan_state.core.retention import Baseline, Note
 
@@ -84,7 +84,7 @@ def freeze(record: Record, zero: float) -> Row:
         record: The record.
         zero: The date at which the tracker's clock was zero, in seconds since 1970.
     """
-    final = record.final
+    final, updated_at = record.final, time_of(record.updated_at)
     return (
         record.id,
         record.status,
@@ -92,7 +92,7 @@ def freeze(record: Record, zero: float) -> Row:
         record.phase,
         record.progress,
         record.created_at,
-        record.updated_at,
+        None if updated_at is None else updated_at.timestamp(),
         record.started_at,
         record.seq,
         _date(record.since, zero),
@@ -145,9 +145,9 @@ def thaw(row: Row, zero: float, now: float, knows: Callable[[str], bool]) -> Rec
         intern(status) if knows(status) else UNSEEN,
         None if task_id is None else intern(task_id),
         phase,
-        progress,
+        small(progress),
         created_at,
-        updated_at,
+        None if updated_at is None else datetime.fromtimestamp(updated_at, UTC).isoformat(),
         started_at,
         seq,
         -inf if since is None else min(since - zero, now),

@@ -95,13 +95,15 @@ class Tracker(Knowledge):
 
     def agrees(self, payload: Any) -> bool:
         """Return whether the JSON of an execution says what is known of it, so that `again` takes it in as it is."""
-        if type(payload) is not dict:
+        try:
+            name, status = payload["id"], payload["status"]
+            record = self._records.get(name)
+            if record is None:  # it may have finished, so that only a note of it remains
+                return bool(status) and self._retention.agrees(name, status)
+            known = record.status != UNSEEN and record.rare is None and record.task_id is not None
+            return known and bool(status == record.status)
+        except (TypeError, LookupError):
             return False
-        name = payload.get("id")
-        record = self._records.get(name) if type(name) is str else None
-        if record is None or record.rare is not None or record.task_id is None:
-            return False
-        return bool(payload.get("status") == record.status)
 
     def again(self, payloads: Iterable[Mapping[str, Any]], *, sent_at: float, received_at: float) -> None:
         """Take in that a read showed executions as they are known: what `observe` does for them, without decoding.
@@ -113,7 +115,9 @@ class Tracker(Knowledge):
         """
         self._watchdogs.seen(sent_at, received_at)
         for payload in payloads:
-            self._records[payload["id"]].glance(payload, sent_at, received_at)
+            record = self._records.get(payload["id"])
+            if record is not None:
+                record.glance(payload, sent_at, received_at)
 
     def absent(self, execution_id: str, *, sent_at: float, received_at: float) -> list[Event]:
         """Take in that the service says an execution does not exist (404).

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RECHECK_LAGS: Final = 2
 """After how many replica lags, at the earliest, a page is read again that shows only executions that have finished."""
 
+FINISHED_SHARE: Final = 0.05
+"""Which share of the reads goes at most to pages that would not be worth it but for finished executions on them."""
+
 SWEEP_LAGS: Final = 6
 """After how many replica lags a list is swept again that does not show new executions first."""
 
@@ -241,7 +244,8 @@ class Paging(Singles):
         forecast, least_s = self._page_forecast(listing, page, window, now)
         longest_s = self._longest_s()
         if any(self._tracker.is_finished(name) for name in window.members):  # one that runs again must not be missed
-            longest_s = max(2 * self._recheck_s, longest_s / 4)
+            round_s = len(self._agenda) / self._per_second
+            longest_s = min(longest_s, max(2 * self._recheck_s, round_s / FINISHED_SHARE))
         if listing.is_front(page.page):
             full_s = FULL * listing.size / listing.rate()
             longest_s = min(longest_s, full_s)

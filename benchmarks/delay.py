@@ -128,7 +128,8 @@ def reference(world: World, per_second: float, *, memoryless: bool) -> float:
             pages[place // world.page_limit] = pages.get(place // world.page_limit, 0.0) + hazard
         above += sum(sqrt(hazard) for hazard in pages.values()) ** 2
         below += sum(pages.values())
-    return above / below / 2.0 / per_second + LATENCY_S / 2.0
+    wait = above / below / 2.0 / per_second if below else 0.0  # of a few executions all may have ended
+    return wait + LATENCY_S / 2.0
 
 
 def measure(setting: Setting, client: str, seed: int) -> Measured:

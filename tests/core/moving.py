@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from desk import Desk
 
 from titan_state import Execution
@@ -18,12 +20,17 @@ class MovingList(Desk):
         names: The executions in the list, the newest first.
         statuses: What each is in.
         log: What was read: the time, the target, and for a page where it began.
+        asked: How many executions each read of a page asked for.
+        most: How many a page shows at most.
+        refuses: From how many on a request for so many at once is refused.
     """
 
     def __init__(self, count=0, *, size=10, tells_total=True, watch=True):
         super().__init__()
         self.planner = Planner(self.tracker, interval_s=0.5, page_size=size)
-        self.size = size
+        self.most = size
+        self.refuses = inf
+        self.asked = []
         self.tells_total = tells_total
         self.baseline = Baseline() if watch else None
         self.names = []
@@ -48,7 +55,11 @@ class MovingList(Desk):
             return
         limit, offset = self.planner.request(target, now)
         self.log.append((now, target, offset))
-        names = self.names[offset : offset + min(limit, self.size)]
+        self.asked.append(limit)
+        if limit >= self.refuses:
+            self.planner.failed(target, now, 0.5, refused=True)
+            return
+        names = self.names[offset : offset + min(limit, self.most)]
         fresh = next((place for place, name in enumerate(names) if self.tracker.knows(name)), len(names))
         ends_new = bool(names) and not self.tracker.knows(names[-1])
         for name in names:

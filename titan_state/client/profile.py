@@ -39,6 +39,9 @@ class ServiceProfile:
         total_keys: Where such an object says how many items there are in all. `count` is not among them: many services
             count the page with it.
         page_limit: How many items are asked for at once; a service that sends fewer is noticed.
+        largest_page: How many are asked for with one request, to find out whether the service sends more at once. If
+            it does, so many are asked for from then on, until it sends less or refuses; no more than `page_limit` to
+            leave that alone.
         newest_first: Whether lists show new executions first, until they are seen not to.
         run_id_keys: Where the answer to a run has the execution's id: in `data`, or in `data.execution`.
     """
@@ -50,5 +53,6 @@ class ServiceProfile:
     )
     total_keys: tuple[str, ...] = attrs.field(default=("total", "total_count", "totalCount"), converter=tuple)
     page_limit: int = attrs.field(default=100, validator=_count)
+    largest_page: int = attrs.field(default=1000, validator=_count)
     newest_first: bool = True
     run_id_keys: tuple[str, ...] = attrs.field(default=("execution_id", "executionId", "id"), converter=tuple)

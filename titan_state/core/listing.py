@@ -144,6 +144,14 @@ class Listing:
     _made: int = 0
     _gaps: set[int] = attrs.field(factory=set)
 
+    def restart(self, size: int, now: float) -> None:
+        """Forget what is shown where, and sweep again, with pages of another size."""
+        self.size, self.sweep, self.sweeps_from = size, FRONT, now
+        self._previous = None
+        self._own = 0
+        for known in (self.windows, self._starts, self._gaps):
+            known.clear()
+
     # Where it is.
 
     def rate(self) -> float:
@@ -189,7 +197,6 @@ class Listing:
         """Return whether nothing follows a page; learn on the way that the service sends fewer, or more, at once."""
         former, self._previous = self._previous, shown
         is_repeated = bool(shown.names) and shown.offset > 0 and former is not None and shown.names == former.names
-        is_short = shown.count < shown.asked
         if shown.count > shown.asked:
             self.size = shown.count
         elif shown.count and former is not None and shown.offset == former.offset + former.count:
@@ -198,6 +205,7 @@ class Listing:
             return True
         if shown.last is not None:
             return shown.last
+        is_short = shown.count < min(shown.asked, self.size)
         return is_short and shown.offset > 0  # a short first page may be all there is, or all that is sent at once
 
     def take(self, number: int, shown: Shown, sent_at: float, names: tuple[str, ...]) -> Taken:
@@ -256,6 +264,11 @@ class Listing:
         offset = max(shown.fresh, round(self._arrived - former.arrived))  # more where a gap lies between
         self.windows[self._made] = attrs.evolve(former, offset=offset, arrived=self._arrived)
         return self._made
+
+    def goes_beyond(self, shown: Shown) -> bool:
+        """Return whether what is known of the list goes beyond the end of a page."""
+        end = shown.offset + shown.count
+        return any(window.offset + len(window.members) > end for window in self.windows.values())
 
     def shown_since(self, number: int, since: float) -> dict[str, int]:
         """Return what windows near to one have shown since a time, each execution with the number of its window."""

@@ -12,6 +12,7 @@ from titan_state.core.listing import FRONT, FULL, Listing, Shown, Taken, Window
 from titan_state.core.reads import ListPage
 from titan_state.core.record import UNSEEN
 from titan_state.core.singles import ROUNDS, Singles
+from titan_state.core.sizes import Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -42,10 +43,12 @@ SAMPLED: Final = 8
 class Paging(Singles):
     """Lists that are read page by page."""
 
-    def __init__(self, tracker: Tracker, *, interval_s: float, newest_first: bool, page_size: int) -> None:
+    def __init__(
+        self, tracker: Tracker, *, interval_s: float, newest_first: bool, page_size: int, largest_page: int
+    ) -> None:
         super().__init__(tracker, interval_s=interval_s)
         self._newest_first = newest_first
-        self._page_size = page_size
+        self._sizes = Sizes(page_size, largest_page)
         self._sweep_again_s = max(interval_s, SWEEP_LAGS * tracker.thresholds.replica_lag_s)
         self._recheck_s = max(interval_s, RECHECK_LAGS * tracker.thresholds.replica_lag_s)
         self._listings: dict[str | None, Listing] = {}
@@ -89,8 +92,8 @@ class Paging(Singles):
         """Return how many executions to ask for, and how many to pass over, to read a page now."""
         listing = self._listings.get(target.task_id)
         if listing is None:
-            return self._page_size, max(0, target.page) * self._page_size
-        return max(self._page_size, listing.size), listing.offset(target.page, now)
+            return self._sizes.usual, max(0, target.page) * self._sizes.usual
+        return max(self._sizes.of(target), listing.size), listing.offset(target.page, now)
 
     def page_read(self, target: ListPage, shown: Shown, *, sent_at: float, now: float) -> bool:
         """Take in what a page showed. The tracker has observed it already.
@@ -107,6 +110,10 @@ class Paging(Singles):
         self._in_flight.pop(target, None)
         listing = self._listings.get(target.task_id)
         if listing is None:
+            self._agenda.settle(target)
+            return False
+        if self._sizes.took(target, shown, follows=shown.last is False or listing.goes_beyond(shown)):
+            self._begin_again(now)
             self._agenda.settle(target)
             return False
         last = listing.ends(shown)
@@ -233,8 +240,20 @@ class Paging(Singles):
     def _listing(self, task_id: str | None) -> Listing:
         listing = self._listings.get(task_id)
         if listing is None:
-            listing = self._listings[task_id] = Listing(self._page_size, newest_first=self._newest_first)
+            listing = self._listings[task_id] = Listing(self._sizes.size, newest_first=self._newest_first)
         return listing
+
+    def _begin_again(self, now: float) -> None:
+        """Read lists anew from their beginning: pages show less than they did."""
+        for task_id, listing in [*self._listings.items()]:
+            if not listing.watched:
+                self._drop_list(task_id)
+                continue
+            for page in [ListPage(task_id, number) for number in listing.windows]:
+                self._agenda.drop(page)
+            self._sweeps = {page: None for page in self._sweeps if page.task_id != task_id}
+            listing.restart(self._sizes.size, now)
+            self._sweeps[ListPage(task_id, FRONT)] = None
 
     def _share_page(self, listing: Listing, page: ListPage, now: float) -> None:
         """Read a page again when that is worth it."""

@@ -39,7 +39,15 @@ IDLE_SHARE: Final = 32
 class Planner(Paging):
     """Chooses the next request."""
 
-    def __init__(self, tracker: Tracker, *, interval_s: float, newest_first: bool = True, page_size: int = 100) -> None:
+    def __init__(
+        self,
+        tracker: Tracker,
+        *,
+        interval_s: float,
+        newest_first: bool = True,
+        page_size: int = 100,
+        largest_page: int = 1000,
+    ) -> None:
         """Make a planner that watches nothing.
 
         Args:
@@ -47,8 +55,11 @@ class Planner(Paging):
             interval_s: How soon the same thing is read again, at the earliest.
             newest_first: Whether lists are taken to show new executions first, until they are seen not to.
             page_size: How many executions are asked for at once.
+            largest_page: How many are asked for once, to find out whether the service sends more.
         """
-        super().__init__(tracker, interval_s=interval_s, newest_first=newest_first, page_size=page_size)
+        super().__init__(
+            tracker, interval_s=interval_s, newest_first=newest_first, page_size=page_size, largest_page=largest_page
+        )
         self._explores = True
         self._explores_from = -inf
         self._turn = 0
@@ -86,6 +97,8 @@ class Planner(Paging):
             return None
         if isinstance(target, ListPage):
             self._sweeps.pop(target, None)
+            if target.page != FRONT and target.page not in self._listings[target.task_id].windows:
+                self._sizes.begin(target)
         self._tell(target, now, reason)
         self._in_flight[target] = now
         return Choice(target, Priority.POLL)
@@ -196,10 +209,19 @@ class Planner(Paging):
 
     # What became of it.
 
-    def failed(self, target: Target, now: float, delay_s: float) -> bool:
-        """Take in that a request had no good answer; return whether it is to be sent again, after `delay_s`."""
+    def failed(self, target: Target, now: float, delay_s: float, *, refused: bool = False) -> bool:
+        """Take in that a request had no good answer; return whether it is to be sent again.
+
+        Args:
+            target: What was to be read.
+            now: The time.
+            delay_s: After how many seconds it is sent again, at the earliest.
+            refused: Whether the service, or its answer, says that the same request will fail again.
+        """
         self._in_flight.pop(target, None)
         if isinstance(target, ListPage):
+            if self._sizes.failed(target, refused=refused):
+                self._begin_again(now)
             is_planned = target.task_id in self._listings
         else:
             self._hold(target, now + delay_s)

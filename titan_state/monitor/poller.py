@@ -22,7 +22,10 @@ from titan_state.core.listing import Shown
 from titan_state.core.reads import ListPage
 from titan_state.errors import (
     ForbiddenError,
+    InternalServiceError,
     NotFoundError,
+    PayloadError,
+    ResponseError,
     ServiceError,
     TitanStateError,
     TooManyRequestsError,
@@ -218,7 +221,8 @@ class Poller:
             advice = " - check the task's id" if is_list else ""
             logger.log(level, "a read failed, next attempt in %.1f s: %s%s", delay_s, error, advice)
         self._failures[target] = Failure(count, now + delay_s)
-        if not self._planner.failed(target, now, delay_s):
+        refused = isinstance(error, PayloadError | ResponseError) and not isinstance(error, InternalServiceError)
+        if not self._planner.failed(target, now, delay_s, refused=refused):
             del self._failures[target]  # it is not to be read again: nobody watches it any more
 
     def _awaits_retry(self, now: float) -> bool:

@@ -115,7 +115,11 @@ class Runtime(Registry):
         self._tracker = Tracker(self.lifecycle, thresholds)
         profile, interval_s = self.service.profile, self.service.budget.min_interval_s
         self._planner = Planner(
-            self._tracker, interval_s=interval_s, newest_first=profile.newest_first, page_size=profile.page_limit
+            self._tracker,
+            interval_s=interval_s,
+            newest_first=profile.newest_first,
+            page_size=profile.page_limit,
+            largest_page=profile.largest_page,
         )
         self._watches = Watches()
         self._ledger = Ledger(self.journal, self._tracker, self._watches, self._clock, publish=self._publish)

@@ -1,6 +1,6 @@
 """How soon a change is noticed under 120 requests a minute: this library, what others do, and the bound.
 
-`python benchmarks/delay.py`, or `make bench`, prints two tables; it takes some minutes of two processors. Time is
+`python benchmarks/delay.py`, or `make bench`, prints three tables; it takes some minutes of two processors. Time is
 virtual and everything is drawn from one seed, so the tables come out the same on every machine. What they mean, the
 derivation of the bound and what its assumptions cost are in docs/performance.md.
 """
@@ -48,6 +48,8 @@ class Setting:
         arrives: Whether new executions are created meanwhile, and push the others to later pages.
         others: The share of the request limit that other clients of the account spend.
         fault: The share of requests that fail.
+        filters: Whether lists can be of one status.
+        page: How many executions a page shows at most.
         skewed: Whether one task in a hundred makes half of the changes.
         clients: Who watches.
     """
@@ -58,6 +60,8 @@ class Setting:
     arrives: bool = False
     others: float = 0.0
     fault: float = 0.0
+    filters: bool = False
+    page: int = 100
     skewed: bool = False
     clients: tuple[str, ...] = CLIENTS
 
@@ -77,6 +81,16 @@ HARD = [
         ("all of it", {"arrives": True, "skewed": True, "others": 0.2, "fault": 0.05}),
     )
     for live in (100, 1000, 10_000)
+]
+
+OFFERS = [
+    Setting(f"N = {live:,}, {name}", live, clients=("ours", "sweep"), **options)
+    for name, lives, options in (
+        ("pages of 1,000", (1000, 10_000), {"page": 1000}),
+        ("lists of one status", (100, 1000), {"filters": True}),
+        ("the same, pages shift", (100, 1000), {"filters": True, "arrives": True}),
+    )
+    for live in lives
 ]
 
 
@@ -103,7 +117,16 @@ def world_of(setting: Setting, seed: int) -> World:
         tasks = [("hot", 0.5, exponential(MEAN_S / 10))]
         tasks += [(f"t{number}", 0.5 / 99, exponential(MEAN_S)) for number in range(99)]
     until = UNTIL_S if setting.arrives else 0.0
-    return World(setting.live, tasks, seed=seed, per_minute=PER_MINUTE, arrivals_until=until, fault=setting.fault)
+    return World(
+        setting.live,
+        tasks,
+        seed=seed,
+        per_minute=PER_MINUTE,
+        arrivals_until=until,
+        fault=setting.fault,
+        page_limit=setting.page,
+        filters=setting.filters,
+    )
 
 
 def spending(setting: Setting, seed: int) -> list[float]:
@@ -209,7 +232,7 @@ def bars(setting: Setting, means: dict[str, float], ratio: float) -> list[str]:
 
 
 def main() -> int:
-    """Print both tables; return 1 if a bar is missed."""
+    """Print all tables; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--only", default="", help="rows whose name holds this text")
@@ -221,6 +244,7 @@ def main() -> int:
         for title, settings in (
             ("N live executions among 5 N finished ones, fixed pages of 100", PLAIN),
             ("The same under harder conditions, exponential durations", HARD),
+            ("The same where the service offers more than usual, exponential durations", OFFERS),
         ):
             rows = [setting for setting in settings if arguments.only in setting.name]
             if rows:

@@ -77,7 +77,7 @@ class Client:
                 wake = ready
             now = max(now + 1e-6, min(wake, self._flying[0][0] if self._flying else inf, now + 1.0))
 
-    def send(self, target: object, request: tuple[int, int] | str, now: float) -> None:
+    def send(self, target: object, request: tuple[int, int, str | None] | str, now: float) -> None:
         """Send a request."""
         ticket = self.budget.send(now, Priority.POLL)
         at = now + LATENCY_S / 2
@@ -91,8 +91,8 @@ class Client:
         elif isinstance(request, str):
             answer = self.world.by_id[request].at(at)
         else:
-            limit, offset = request
-            answer = (offset, limit, *self.world.page(offset, limit, at))
+            limit, offset, status = request
+            answer = (offset, limit, *self.world.page(offset, limit, at, status))
         self._count += 1
         heapq.heappush(self._flying, (now + LATENCY_S, self._count, target, ticket, now, answer))
 
@@ -156,7 +156,10 @@ class Ours(Client):
         if choice is None:
             return False
         target = choice.target
-        self.send(target, self.planner.request(target, now) if isinstance(target, ListPage) else target, now)
+        if isinstance(target, ListPage):
+            self.send(target, (*self.planner.request(target, now), target.status), now)
+        else:
+            self.send(target, target, now)
         return True
 
     def next_at(self) -> float:
@@ -187,6 +190,7 @@ class Ours(Client):
             fresh=fresh,
             names=tuple(names),
             total=total,
+            strangers=0 if target.status is None else sum(item.status != target.status for item in items),
         )
         if self.planner.page_read(target, shown, sent_at=sent_at, now=now):
             self._baseline = Baseline(EPOCH, complete=True)
@@ -209,7 +213,7 @@ class Sweep(Client):
         """Read the next page, as soon as the one before was answered."""
         if self._flying or now < self._open_at:
             return False
-        self.send(None, (self.world.page_limit, self._offset), now)
+        self.send(None, (self.world.page_limit, self._offset, None), now)
         return True
 
     def next_at(self) -> float:

@@ -141,6 +141,7 @@ class World:
         arrivals_until: float = 0.0,
         fault: float = 0.0,
         page_limit: int = 100,
+        filters: bool = False,
     ) -> None:
         """Make a world as it is at time 0.
 
@@ -152,10 +153,12 @@ class World:
             arrivals_until: Until when new executions are created; none are without it.
             fault: The share of requests that are answered with an error, or not at all.
             page_limit: How many executions a page holds at most.
+            filters: Whether a list can be of one status.
         """
         self.rng = random.Random(seed)
         kinds = list(tasks)
         self.page_limit = page_limit
+        self._filters = filters
         self.limiter = Limiter(per_minute)
         self._fault = fault
         spacing = _spacing(6 * live, live, kinds)
@@ -170,12 +173,17 @@ class World:
         self.by_id = {run.live.id: run for run in self.runs}
         self._created = [run.created_at for run in self.runs]
 
-    def page(self, offset: int, limit: int, at: float) -> tuple[list[Execution], int]:
+    def page(self, offset: int, limit: int, at: float, status: str | None = None) -> tuple[list[Execution], int]:
         """Return a page as it is at a time, and how many executions there are in all."""
-        there = bisect_right(self._created, at)
-        end = max(0, there - offset)
-        start = max(0, end - min(limit, self.page_limit))
-        return [run.at(at) for run in reversed(self.runs[start:end])], there
+        limit = min(limit, self.page_limit)
+        if status is not None and self._filters:
+            there = [run.at(at) for _, run in self.living(at)] if status == "running" else []
+            there.reverse()
+            return there[offset : offset + limit], len(there)
+        count = bisect_right(self._created, at)
+        end = max(0, count - offset)
+        start = max(0, end - limit)
+        return [run.at(at) for run in reversed(self.runs[start:end])], count
 
     def living(self, at: float) -> list[tuple[int, Run]]:
         """Return the executions that live at a time, each with its place in the list."""

@@ -23,6 +23,7 @@ class MovingList(Desk):
         asked: How many executions each read of a page asked for.
         most: How many a page shows at most.
         refuses: From how many on a request for so many at once is refused.
+        filters: Whether the list can be of one status; "refused" if asking for it is an error.
     """
 
     def __init__(self, count=0, *, size=10, tells_total=True, watch=True):
@@ -30,6 +31,7 @@ class MovingList(Desk):
         self.planner = Planner(self.tracker, interval_s=0.5, page_size=size)
         self.most = size
         self.refuses = inf
+        self.filters = False
         self.asked = []
         self.tells_total = tells_total
         self.baseline = Baseline() if watch else None
@@ -56,10 +58,13 @@ class MovingList(Desk):
         limit, offset = self.planner.request(target, now)
         self.log.append((now, target, offset))
         self.asked.append(limit)
-        if limit >= self.refuses:
+        if limit >= self.refuses or (target.status is not None and self.filters == "refused"):
             self.planner.failed(target, now, 0.5, refused=True)
             return
-        names = self.names[offset : offset + min(limit, self.most)]
+        there = self.names
+        if target.status is not None and self.filters:
+            there = [name for name in there if self.statuses[name] == target.status]
+        names = there[offset : offset + min(limit, self.most)]
         fresh = next((place for place, name in enumerate(names) if self.tracker.knows(name)), len(names))
         ends_new = bool(names) and not self.tracker.knows(names[-1])
         for name in names:
@@ -67,13 +72,14 @@ class MovingList(Desk):
             self.tracker.observe(execution, sent_at=now, received_at=now, baseline=self.baseline)
         shown = Shown(
             names,
-            last=offset + len(names) >= len(self.names) if self.tells_total else None,
+            last=offset + len(names) >= len(there) if self.tells_total else None,
             ends_new=ends_new,
             offset=offset,
             asked=limit,
             fresh=fresh,
             names=tuple(names),
-            total=len(self.names) if self.tells_total else None,
+            total=len(there) if self.tells_total else None,
+            strangers=0 if target.status is None else sum(self.statuses[name] != target.status for name in names),
         )
         if self.planner.page_read(target, shown, sent_at=now, now=now):
             self.baseline = Baseline(complete=True)

@@ -58,13 +58,20 @@ class Loaded(MovingList):
     arrivals=st.sampled_from([0.0, 0.05, 0.5]),
     ends=st.floats(0.0, 0.3),
     tells_total=st.booleans(),
+    filters=st.sampled_from([True, False, "refused"]),
+    larger=st.sampled_from([1, 3]),
+    live=st.sampled_from([1, 3, 8]),
     headers=st.lists(HEADERS, min_size=1, max_size=5),
 )
 @settings(max_examples=25, deadline=None)
-def test_any_world_within_any_budget(count, size, per_minute, arrivals, ends, tells_total, headers):
+def test_any_world_within_any_budget(
+    count, size, per_minute, arrivals, ends, tells_total, filters, larger, live, headers
+):
     """Some minutes of it."""
     budget = RequestBudget(per_minute)
     world = Loaded(budget, count=count, size=size, tells_total=tells_total)
+    world.filters, world.most = filters, size * larger
+    world.statuses.update({name: "completed" for place, name in enumerate(world.names) if place % live})
     due, ended = 0.0, 0.0
     there: list[set[str]] = []
     for tick in range(600):

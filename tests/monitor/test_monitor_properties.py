@@ -76,12 +76,15 @@ class RandomWorld(RuleBasedStateMachine):
     @initialize(
         watch=st.sampled_from(["ids", "task", "all"]),
         shape=st.sampled_from(["items", "executions", "array"]),
-        max_limit=st.sampled_from([1, 2, 100]),
+        max_limit=st.sampled_from([1, 2, 100, 1000]),
+        honours=st.booleans(),
         delay_s=st.sampled_from([0.0, 3.0]),
         dated=st.booleans(),
         seed=st.integers(0, 3),
     )
-    def begin(self, watch: str, shape: str, max_limit: int, delay_s: float, dated: bool, seed: int) -> None:
+    def begin(
+        self, watch: str, shape: str, max_limit: int, honours: bool, delay_s: float, dated: bool, seed: int
+    ) -> None:
         self.clock = ManualClock()
         scenario = Scenario([Plan(id=name, task_id="t") for name in NAMES], [Task(id="t")])
         self.service = TaskServiceEmulator(
@@ -90,6 +93,7 @@ class RandomWorld(RuleBasedStateMachine):
             seed=seed,
             list_shape=shape,
             max_limit=max_limit,
+            status_filter=honours,
             action_delay_s=delay_s,
             updated_at=dated,
         )

@@ -18,6 +18,11 @@ def _prefix(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ConfigurationError(f"{attribute.name} must be a path such as /api/v1, not {shorten(repr(value))}")
 
 
+def _parameter(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]*", value):
+        raise ConfigurationError(f"{attribute.name} must be a name such as status, not {shorten(repr(value))}")
+
+
 def _scheme(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value not in ("bearer", "x-api-key"):
         raise ConfigurationError(f"{attribute.name} must be 'bearer' or 'x-api-key', not {shorten(repr(value))}")
@@ -42,6 +47,8 @@ class ServiceProfile:
         largest_page: How many are asked for with one request, to find out whether the service sends more at once. If
             it does, so many are asked for from then on, until it sends less or refuses; no more than `page_limit` to
             leave that alone.
+        status_parameter: By which parameter lists of executions are asked for a single status, if they take one; that
+            is tried with one request where it would be worth it. Empty to leave it alone.
         newest_first: Whether lists show new executions first, until they are seen not to.
         run_id_keys: Where the answer to a run has the execution's id: in `data`, or in `data.execution`.
     """
@@ -54,5 +61,6 @@ class ServiceProfile:
     total_keys: tuple[str, ...] = attrs.field(default=("total", "total_count", "totalCount"), converter=tuple)
     page_limit: int = attrs.field(default=100, validator=_count)
     largest_page: int = attrs.field(default=1000, validator=_count)
+    status_parameter: str = attrs.field(default="status", validator=_parameter)
     newest_first: bool = True
     run_id_keys: tuple[str, ...] = attrs.field(default=("execution_id", "executionId", "id"), converter=tuple)

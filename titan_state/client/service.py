@@ -144,6 +144,7 @@ class TaskService:
         task_id: str | None = None,
         limit: int | None = None,
         offset: int = 0,
+        status: str | None = None,
         priority: Priority = Priority.POLL,
         known: Callable[[Any], bool] | None = None,
     ) -> Reading[Page]:
@@ -153,6 +154,7 @@ class TaskService:
             task_id: The task whose executions are listed, None for all.
             limit: How many are asked for, `ServiceProfile.page_limit` by default.
             offset: How many are passed over.
+            status: The status that is asked for only, by `ServiceProfile.status_parameter`; not all services heed it.
             priority: How soon the request goes, when others wait too.
             known: Says of the JSON of an execution whether it need not be decoded: it is in `Page.entries` only.
 
@@ -162,7 +164,10 @@ class TaskService:
         path = "/executions" if task_id is None else f"/tasks/{segment(task_id)}/executions"
         limit = self.profile.page_limit if limit is None else limit
         decode = partial(self._executions, known, limit, offset)
-        return await self._request("GET", path, decode, {"limit": limit, "offset": offset}, priority=priority)
+        query: dict[str, int | str] = {"limit": limit, "offset": offset}
+        if status is not None:
+            query[self.profile.status_parameter] = status
+        return await self._request("GET", path, decode, query, priority=priority)
 
     async def pause(self, execution_id: str) -> Reading[Execution | None]:
         """Ask for a pause; see `act`."""
@@ -256,7 +261,7 @@ class TaskService:
         method: str,
         path: str,
         decode: Callable[[Any], T],
-        query: Mapping[str, int] | None = None,
+        query: Mapping[str, int | str] | None = None,
         *,
         body: bytes | None = None,
         priority: Priority,

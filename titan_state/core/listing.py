@@ -50,6 +50,7 @@ class Shown:
         names: The ids of all executions on it, watched or not.
         broken: How many more were on it that could not be read.
         total: How many there are in all by the service's own word, None if it does not say.
+        strangers: How many on it are in another status than was asked for.
     """
 
     ids: Sequence[str]
@@ -61,6 +62,7 @@ class Shown:
     names: tuple[str, ...] = ()
     broken: int = 0
     total: int | None = None
+    strangers: int = 0
 
     @property
     def count(self) -> int:
@@ -79,6 +81,7 @@ class Window:
         members: The executions in it that are kept, in the list's order.
         anchors: Some executions in it, each with its place.
         lost: How many reads in a row have not shown all of it.
+        live: How many executions in it lived when it was read, but for those that are read on another list.
     """
 
     offset: int
@@ -87,6 +90,7 @@ class Window:
     members: tuple[str, ...] = ()
     anchors: tuple[tuple[str, int], ...] = ()
     lost: int = 0
+    live: int = 0
 
 
 @attrs.frozen

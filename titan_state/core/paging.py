@@ -9,10 +9,10 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.listing import FRONT, FULL, Listing, Shown, Taken, Window
-from titan_state.core.reads import ListPage
+from titan_state.core.lists import Lists
+from titan_state.core.reads import ListPage, Scope
 from titan_state.core.record import UNSEEN
-from titan_state.core.singles import ROUNDS, Singles
-from titan_state.core.sizes import Sizes
+from titan_state.core.singles import ROUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -40,34 +40,36 @@ SAMPLED: Final = 8
 """How many executions of a page teach how long executions stay as they are, at each look; they stand for the others."""
 
 
-class Paging(Singles):
+class Paging(Lists):
     """Lists that are read page by page."""
 
     def __init__(
         self, tracker: Tracker, *, interval_s: float, newest_first: bool, page_size: int, largest_page: int
     ) -> None:
-        super().__init__(tracker, interval_s=interval_s)
-        self._newest_first = newest_first
-        self._sizes = Sizes(page_size, largest_page)
+        super().__init__(
+            tracker,
+            interval_s=interval_s,
+            newest_first=newest_first,
+            page_size=page_size,
+            largest_page=largest_page,
+        )
         self._sweep_again_s = max(interval_s, SWEEP_LAGS * tracker.thresholds.replica_lag_s)
         self._recheck_s = max(interval_s, RECHECK_LAGS * tracker.thresholds.replica_lag_s)
-        self._listings: dict[str | None, Listing] = {}
-        self._sweeps: dict[ListPage, None] = {}
-        self._full_at: dict[ListPage, float] = {}
         self._sampled = 0
 
     # What is watched.
 
     def watch_list(self, task_id: str | None, now: float) -> None:
         """Read a list, all of it once, then the pages that show something worth it."""
-        listing = self._listing(task_id)
+        scope = Scope(task_id)
+        listing = self._listing(scope)
         listing.watched = True
         listing.sweep, listing.sweeps_from = FRONT, now
-        self._plan(ListPage(task_id, FRONT), now)
+        self._plan(scope.page(FRONT), now)
 
     def unwatch_list(self, task_id: str | None) -> None:
         """Read a list no more."""
-        self._drop_list(task_id)
+        self._drop_list(Scope(task_id))
 
     def unwatch(self, execution_id: str) -> None:
         """Read an execution no more, unless a list that is watched shows it."""
@@ -79,7 +81,7 @@ class Paging(Singles):
 
     def sweep_again(self, task_id: str | None, now: float) -> None:
         """Read the whole of a list that is watched once more: new executions do not show on its first page."""
-        listing = self._listings.get(task_id)
+        listing = self._listings.get(Scope(task_id))
         if listing is None:
             return
         listing.newest_first = False
@@ -90,7 +92,7 @@ class Paging(Singles):
 
     def request(self, target: ListPage, now: float) -> tuple[int, int]:
         """Return how many executions to ask for, and how many to pass over, to read a page now."""
-        listing = self._listings.get(target.task_id)
+        listing = self._listings.get(target.scope)
         if listing is None:
             return self._sizes.usual, max(0, target.page) * self._sizes.usual
         return max(self._sizes.of(target), listing.size), listing.offset(target.page, now)
@@ -108,11 +110,12 @@ class Paging(Singles):
             Whether a sweep over the whole list has come to its end with it.
         """
         self._in_flight.pop(target, None)
-        listing = self._listings.get(target.task_id)
+        listing = self._listings.get(target.scope)
         if listing is None:
             self._agenda.settle(target)
             return False
-        if self._sizes.took(target, shown, follows=shown.last is False or listing.goes_beyond(shown)):
+        follows = target.status is None and (shown.last is False or listing.goes_beyond(shown))
+        if self._sizes.took(target, shown, follows=follows):
             self._begin_again(now)
             self._agenda.settle(target)
             return False
@@ -121,7 +124,7 @@ class Paging(Singles):
         records = map(self._tracker.record, shown.ids)  # their ids, not those of this answer: one text for each
         kept = tuple(one.id for one in records if one is not None and (one.id in alive or one.status != UNSEEN))
         taken = listing.take(target.page, shown, sent_at, kept)
-        page = target if taken.number == target.page else ListPage(target.task_id, taken.number)
+        page = target if taken.number == target.page else target.at(taken.number)
         if page != target:
             self._lost(listing, target, now)
         self._learn(kept, taken.former)
@@ -130,13 +133,14 @@ class Paging(Singles):
         if listing.is_front(page.page):
             self._spill(listing, page, shown, taken.former, now)
         touched = self._settle(listing, page, shown, taken, alive, now)
-        there = [name for name in listing.windows[page.page].members if self._tracker.is_live(name)]
+        there = [record.id for record in self._living(listing.windows[page.page], page)]
+        listing.windows[page.page].live = len(there)
         if len(there) > 1 or listing.is_front(page.page):
             self._share_page(listing, page, now)
         else:
             self._keep_little(listing, page, there, now)
         if listing.is_overflowing():
-            touched.add(ListPage(target.task_id, FRONT))
+            touched.add(target.at(FRONT))
         for other in touched:
             self._share_page(listing, other, now)
         self._agenda.settle(target)
@@ -147,7 +151,7 @@ class Paging(Singles):
     def _fill(self, listing: Listing, page: ListPage, shown: Shown, now: float, *, last: bool) -> None:
         """Read what follows the front, where more has arrived than one page shows."""
         if listing.watched and shown.ends_new and not last:
-            self._plan(ListPage(page.task_id, listing.following(page.page, shown, gap=True)), now)
+            self._plan(page.at(listing.following(page.page, shown, gap=True)), now)
 
     def _lost(self, listing: Listing, page: ListPage, now: float) -> None:
         """Look again for a page that was elsewhere than reckoned; where that fails, for its executions one by one."""
@@ -167,6 +171,8 @@ class Paging(Singles):
         """Take down where each execution shows, and look for those that have left; return other pages of them."""
         here, former = set(shown.ids), taken.former
         missing = [] if former is None else [name for name in former.members if name not in here]
+        if page.status is not None and former is not None:
+            missing = self._gone(listing, page, former, here)
         touched = set()
         for name in shown.ids:
             place = self._place_of(name)
@@ -175,6 +181,8 @@ class Paging(Singles):
                 continue
             if place is not None and place != page and self._is_read(place):
                 touched.add(place)
+                if page.status is not None:
+                    self._place(name, page)
             elif name not in taken.outside:
                 self._place(name, page)
             else:
@@ -187,19 +195,23 @@ class Paging(Singles):
             elsewhere = listing.shown_since(page.page, read_at) if strays else {}
             for name in strays:
                 if name in elsewhere and self._tracker.is_live(name):
-                    self._place(name, ListPage(page.task_id, elsewhere[name]))
+                    self._place(name, page.at(elsewhere[name]))
             self._place_strays(listing, page, [name for name in strays if name not in elsewhere], now)
         else:  # reckoned wrongly, by as much as is missing at an end: it shows again when that has been put right
             ours = tuple(name for name in missing if self._place_of(name) == page)
             listing.windows[page.page].members += ours
         return touched
 
+    def _gone(self, listing: Listing, page: ListPage, former: Window, shown: Collection[str]) -> list[str]:
+        """Return what has left a list of one status, of what a window of it showed."""
+        raise NotImplementedError
+
     def _spill(self, listing: Listing, front: ListPage, shown: Shown, former: Window | None, now: float) -> None:
         """Let what was the front's own move on with the list, where more has arrived than the front shows."""
         number = listing.spill(shown, former)
         if number is None or former is None:
             return
-        page = ListPage(front.task_id, number)
+        page = front.at(number)
         for name in former.members:
             if self._place_of(name) == front:
                 self._place(name, page)
@@ -223,7 +235,7 @@ class Paging(Singles):
         if listing.sweep == target.page and now >= listing.sweeps_from:
             if not last:
                 listing.sweep = listing.following(target.page, shown)
-                self._sweeps[ListPage(target.task_id, listing.sweep)] = None
+                self._sweeps[target.at(listing.sweep)] = None
                 return False
             listing.sweep = None if listing.newest_first else 0  # else new executions may show anywhere: begin again
             listing.sweeps_from = now + self._sweep_again_s
@@ -232,28 +244,10 @@ class Paging(Singles):
             return False
         listing.dry = 0 if worth else listing.dry + 1
         if not last and target.page + 1 not in listing.windows and listing.dry <= self._agenda.alone // DRY_SHARE:
-            self._plan(ListPage(target.task_id, listing.following(target.page, shown)), now)
+            self._plan(target.at(listing.following(target.page, shown)), now)
         return False
 
     # How it is kept.
-
-    def _listing(self, task_id: str | None) -> Listing:
-        listing = self._listings.get(task_id)
-        if listing is None:
-            listing = self._listings[task_id] = Listing(self._sizes.size, newest_first=self._newest_first)
-        return listing
-
-    def _begin_again(self, now: float) -> None:
-        """Read lists anew from their beginning: pages show less than they did."""
-        for task_id, listing in [*self._listings.items()]:
-            if not listing.watched:
-                self._drop_list(task_id)
-                continue
-            for page in [ListPage(task_id, number) for number in listing.windows]:
-                self._agenda.drop(page)
-            self._sweeps = {page: None for page in self._sweeps if page.task_id != task_id}
-            listing.restart(self._sizes.size, now)
-            self._sweeps[ListPage(task_id, FRONT)] = None
 
     def _share_page(self, listing: Listing, page: ListPage, now: float) -> None:
         """Read a page again when that is worth it."""
@@ -274,19 +268,29 @@ class Paging(Singles):
 
     def _page_forecast(self, listing: Listing, page: ListPage, window: Window, now: float) -> tuple[Forecast, float]:
         """Return what is expected of a page, and in how many seconds it is read again at the earliest."""
-        live: list[Record] = []
+        live = self._living(window, page)
         is_front = listing.is_front(page.page)
         others = listing.rate() if is_front else 0.0
         for name in window.members:
             record = self._tracker.record(name)
-            if record is not None and self._tracker.is_live(name):
-                live.append(record)
-            elif record is not None:
+            if record is not None and not self._tracker.is_live(name):
                 others += self._tracker.outlook.revival_rate(record, now)
         if len(live) == 1 and (live[0].id in self._agenda or live[0].id in self._in_flight):
             live = []  # it is read by itself
         forecast = self._tracker.outlook.forecast(live, now, others=others, others_from=window.read_at)
         return forecast, self._interval_s if live or is_front else self._recheck_s
+
+    def _living(self, window: Window, page: ListPage) -> list[Record]:
+        """Return the live executions of a window, but for those that are read on a list of one status."""
+        living = []
+        for name in window.members:
+            record = self._tracker.record(name)
+            if record is None or not self._tracker.is_live(name):
+                continue
+            place = record.place
+            if place is None or place.status == page.status or not self._is_read(place):
+                living.append(record)
+        return living
 
     def _learn(self, names: tuple[str, ...], former: Window | None) -> None:
         """Let some of the executions that are as they were teach how long executions stay so."""
@@ -311,8 +315,14 @@ class Paging(Singles):
     def _place_strays(self, listing: Listing, page: ListPage, strays: list[str], now: float) -> None:
         """Look for executions that have left a page: new ones push them to the next; else one by one."""
         delay_s = 0.0
-        if strays and listing.newest_first and page.page >= 0 and not listing.is_front(page.page + 1):
-            self._plan(ListPage(page.task_id, page.page + 1), now)
+        if (
+            strays
+            and page.status is None
+            and listing.newest_first
+            and page.page >= 0
+            and not listing.is_front(page.page + 1)
+        ):
+            self._plan(page.at(page.page + 1), now)
             delay_s = 2 * self._interval_s  # the next page may show them before
         for name in strays:
             if self._tracker.is_live(name):
@@ -321,50 +331,3 @@ class Paging(Singles):
                 self._place(name, None)
                 if name in self._ids and name not in self._in_flight:
                     self._plan_single(name, now, now)
-
-    def _is_read(self, page: ListPage) -> bool:
-        """Return whether a page is still one that is read."""
-        return page.task_id in self._listings and page.page in self._listings[page.task_id].windows
-
-    def _cover(self, execution_id: str) -> None:
-        """Read no longer by itself what a page shows."""
-        self._strays.discard(execution_id)
-        if execution_id in self._agenda:
-            self._agenda.drop(execution_id)
-            self._looked_at.pop(execution_id, None)
-
-    def _uncover(self, execution_id: str, due: float) -> None:
-        """Read by itself what no page shows together with others."""
-        self._place(execution_id, None)
-        if execution_id not in self._ids:
-            self._strays.add(execution_id)
-        self._plan(execution_id, due)
-
-    def _is_listed(self, execution_id: str) -> bool:
-        """Return whether a list that is watched may show a live execution: its task may be unknown."""
-        if not self._tracker.is_live(execution_id):
-            return False
-        lists = [key for key, listing in self._listings.items() if listing.watched]
-        task_id = self._tracker.task_of(execution_id)
-        return bool(lists) and (task_id is None or None in lists or task_id in lists)
-
-    def _drop_list(self, task_id: str | None) -> None:
-        listing = self._listings.pop(task_id, None)
-        if listing is None:
-            return
-        for target in self._agenda:
-            if isinstance(target, ListPage) and target.task_id == task_id:
-                self._agenda.drop(target)
-        self._sweeps = {target: None for target in self._sweeps if target.task_id != task_id}
-        self._full_at.pop(ListPage(task_id, FRONT), None)
-        for window in listing.windows.values():
-            for name in window.members:
-                place = self._place_of(name)
-                if place is None or place.task_id != task_id:
-                    continue
-                if name in self._ids or self._is_listed(name):
-                    self._uncover(name, window.read_at + 2 * self._interval_s)
-                else:
-                    self._place(name, None)
-        for name in [name for name in self._strays if name not in self._ids and not self._is_listed(name)]:
-            self._let_go(name)

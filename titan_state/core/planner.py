@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 from titan_state.core.budget import Priority
 from titan_state.core.explanation import REMEMBERED, Explanation, Request
+from titan_state.core.filtering import Filtering
 from titan_state.core.listing import FRONT
-from titan_state.core.paging import Paging
-from titan_state.core.reads import Choice, ListPage, Target
+from titan_state.core.reads import Choice, ListPage, Scope, Target
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from titan_state.core.tracker import Tracker
+
+ALL: Final = Scope(None)
 
 WORTH_EXPLORING: Final = 3
 """From how many executions on, each read by itself, the list is tried for pages that show several at once."""
@@ -36,7 +38,7 @@ IDLE_SHARE: Final = 32
 """One in how many reads goes to a sweep that finds little: it comes to its end, sometime."""
 
 
-class Planner(Paging):
+class Planner(Filtering):
     """Chooses the next request."""
 
     def __init__(
@@ -47,6 +49,7 @@ class Planner(Paging):
         newest_first: bool = True,
         page_size: int = 100,
         largest_page: int = 1000,
+        filters: bool = True,
     ) -> None:
         """Make a planner that watches nothing.
 
@@ -56,9 +59,15 @@ class Planner(Paging):
             newest_first: Whether lists are taken to show new executions first, until they are seen not to.
             page_size: How many executions are asked for at once.
             largest_page: How many are asked for once, to find out whether the service sends more.
+            filters: Whether to find out that lists can be of one status, and to read them where that is worth it.
         """
         super().__init__(
-            tracker, interval_s=interval_s, newest_first=newest_first, page_size=page_size, largest_page=largest_page
+            tracker,
+            interval_s=interval_s,
+            newest_first=newest_first,
+            page_size=page_size,
+            largest_page=largest_page,
+            filters=filters,
         )
         self._explores = True
         self._explores_from = -inf
@@ -90,6 +99,7 @@ class Planner(Paging):
                 self._tell(execution_id, now, "what was read last contradicts what is known")
                 return Choice(execution_id, Priority.CONFIRMATION)
         self._explore(now)
+        self._consider_filters(now)
         self._review(now)
         self._turn += 1
         target, reason = self._chosen(now)
@@ -97,7 +107,7 @@ class Planner(Paging):
             return None
         if isinstance(target, ListPage):
             self._sweeps.pop(target, None)
-            if target.page != FRONT and target.page not in self._listings[target.task_id].windows:
+            if target.page != FRONT and target.page not in self._listings[target.scope].windows:
                 self._sizes.begin(target)
         self._tell(target, now, reason)
         self._in_flight[target] = now
@@ -133,8 +143,9 @@ class Planner(Paging):
         name = f"execution {target}"
         if isinstance(target, ListPage):
             whose = "all executions" if target.task_id is None else f"task {target.task_id}"
+            only = "" if target.status is None else f" that are {target.status}"
             offset = self.request(target, now)[1]
-            name = f"the list of {whose}, from {offset} on"
+            name = f"the list of {whose}{only}, from {offset} on"
         self._told.append(Request(self._count, now, name, reason))
         self._count += 1
 
@@ -156,7 +167,7 @@ class Planner(Paging):
         What a page shows that was never read waits to be seen, every execution of it: with so many unseen changes and
         their typical rate, this is what a look is worth (`Forecast.worth`).
         """
-        listing = self._listings[next(iter(self._sweeps)).task_id]
+        listing = self._listings[next(iter(self._sweeps)).scope]
         worth = listing.yields / (2.0 * self._tracker.outlook.typical_rate())
         if worth < self._agenda.price(self._per_second):
             return self._turn % IDLE_SHARE == 0
@@ -174,7 +185,7 @@ class Planner(Paging):
         """Plan anew what was planned the longest ago: what is known, and what the budget allows, has changed."""
         target = self._agenda.stalest()
         if isinstance(target, ListPage):
-            self._share_page(self._listings[target.task_id], target, now)
+            self._share_page(self._listings[target.scope], target, now)
         elif target is not None:
             sent_at = self._looked_at.get(target, now)
             if self._tracker.record(target) is None:
@@ -188,13 +199,13 @@ class Planner(Paging):
         """Try the list of all executions, where many are read one by one."""
         if not self._explores or now < self._explores_from or self._agenda.alone < WORTH_EXPLORING:
             return
-        listing = self._listings.get(None)
+        listing = self._listings.get(ALL)
         if listing is not None and listing.watched:
             return
         self._explores_from = now + self._look_again_s
-        listing = self._listing(None)
+        listing = self._listing(ALL)
         listing.dry = 0
-        self._plan(ListPage(None, FRONT), now)
+        self._plan(ALL.page(FRONT), now)
 
     def next_at(self) -> float:
         """Return when the next request may be sent, infinity if nothing is to be read."""
@@ -220,9 +231,11 @@ class Planner(Paging):
         """
         self._in_flight.pop(target, None)
         if isinstance(target, ListPage):
+            if target.status is not None and self._filter_failed(refused=refused):
+                return False
             if self._sizes.failed(target, refused=refused):
                 self._begin_again(now)
-            is_planned = target.task_id in self._listings
+            is_planned = target.scope in self._listings
         else:
             self._hold(target, now + delay_s)
             is_planned = target in self._ids or target in self._strays
@@ -234,11 +247,11 @@ class Planner(Paging):
     def list_refused(self, target: ListPage) -> bool:
         """Take in that a list cannot be read; return whether it was only tried for the sake of others."""
         self._in_flight.pop(target, None)
-        listing = self._listings.get(target.task_id)
-        if listing is None:
+        listing = self._listings.get(target.scope)
+        if listing is None or (target.status is not None and self._filter_failed(refused=True)):
             return True
         if listing.watched:
             return False
         self._explores = False
-        self._drop_list(target.task_id)
+        self._drop_list(target.scope)
         return True

@@ -243,7 +243,12 @@ class Poller:
         task_id = target.task_id
         limit, offset = self._planner.request(target, self._clock.time())
         reading = await self._service.list(
-            task_id=task_id, limit=limit, offset=offset, priority=priority, known=self._tracker.agrees
+            task_id=task_id,
+            limit=limit,
+            offset=offset,
+            status=target.status,
+            priority=priority,
+            known=self._tracker.agrees,
         )
         page, times = reading.value, {"sent_at": reading.sent_at, "received_at": reading.received_at}
         self._watches.began(task_id, reading.served_at)
@@ -274,15 +279,20 @@ class Poller:
             names=names,
             broken=page.count - len(names),
             total=page.total,
+            strangers=0 if target.status is None else sum(_status_of(one) != target.status for one in page.entries),
         )
         if self._planner.page_read(target, shown, sent_at=reading.sent_at, now=self._clock.time()):
             self._watches.swept(task_id)
-        if not _is_newest_first(page):
+        if target.status is None and not _is_newest_first(page):
             self._planner.sweep_again(task_id, self._clock.time())
 
 
 def _id_of(entry: Execution | Mapping[str, Any]) -> str:
     return entry.id if isinstance(entry, Execution) else str(entry["id"])
+
+
+def _status_of(entry: Execution | Mapping[str, Any]) -> object:
+    return entry.status if isinstance(entry, Execution) else entry["status"]
 
 
 def _is_newest_first(page: Page) -> bool:

@@ -120,6 +120,7 @@ class Runtime(Registry):
             newest_first=profile.newest_first,
             page_size=profile.page_limit,
             largest_page=profile.largest_page,
+            filters=bool(profile.status_parameter),
         )
         self._watches = Watches()
         self._ledger = Ledger(self.journal, self._tracker, self._watches, self._clock, publish=self._publish)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from moving import MovingList
 
@@ -45,6 +46,26 @@ def test_a_list_from_which_much_is_deleted_is_found_again():
     now = world.pass_time(90.0, now)
     assert world.unseen(now - 40.0) - set(deleted) == set()
     assert all(world.tracker.has_vanished(name) for name in deleted)
+
+
+def test_a_sweep_skips_nothing_when_arrivals_stop():
+    """What was expected to arrive does not: the sweep goes on where its last page ended, and not behind that."""
+    world = MovingList(0)
+    world.arrive(900, "completed")
+    world.arrive(60)
+    now = world.pass_time(60.0, 0.0, arrivals=3.0)
+    now = world.pass_time(600.0, now, per_second=0.2)
+    world.pass_time(1500.0, now)
+    assert [name for name in world.names if not world.tracker.knows(name)] == []
+
+
+def test_a_page_that_is_read_twice_is_no_end_of_the_list():
+    """Only a service that shows the same for another place takes no notice of where a page is to begin."""
+    listing = Listing(2)
+    shown = Shown(["b", "a"], None, offset=2, asked=2, names=("b", "a"))
+    assert not listing.ends(shown)
+    assert not listing.ends(attrs.evolve(shown, offset=3))
+    assert listing.ends(attrs.evolve(shown, offset=6))
 
 
 def test_pages_without_anything_live_cost_nothing():

@@ -170,8 +170,8 @@ class Listing:
         if window is not None:
             return max(0, round(window.offset + self._came(window.arrived, now)))
         begins, arrived = self._starts.get(number, (number * self.size, 0.0))
-        came = self._came(arrived, now)
-        spare = 1 + ceil(sqrt(came)) if came > 0.0 else 0  # rather twice than not at all
+        came = self._arrived - arrived if self.newest_first else 0.0  # what is known: rather twice than not at all
+        spare = 1 + ceil(sqrt(came)) if came > 0.0 else 0
         return max(0, round(begins + came) - spare)
 
     def is_front(self, number: int) -> bool:
@@ -200,7 +200,10 @@ class Listing:
     def ends(self, shown: Shown) -> bool:
         """Return whether nothing follows a page; learn on the way that the service sends fewer, or more, at once."""
         former, self._previous = self._previous, shown
-        is_repeated = bool(shown.names) and shown.offset > 0 and former is not None and shown.names == former.names
+        is_repeated = False
+        if former is not None and shown.names and shown.offset > 0:
+            is_far = abs(shown.offset - former.offset) >= shown.count  # farther than arrivals can have moved it
+            is_repeated = is_far and shown.names == former.names
         if shown.count > shown.asked:
             self.size = shown.count
         elif shown.count and former is not None and shown.offset == former.offset + former.count:

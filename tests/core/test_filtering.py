@@ -173,6 +173,16 @@ def test_it_is_not_read_where_it_would_take_as_many_pages():
     assert not [target for _, target, _ in world.log if isinstance(target, ListPage) and target.status]
 
 
+def test_it_may_become_empty():
+    """That nothing is in the status any more proves nothing wrong."""
+    world = Thin()
+    now = swept(world)
+    world.finish(len(world.live()))
+    now = world.pass_time(60.0, now)
+    assert world.planner._filters
+    assert not any(world.tracker.is_live(name) for name in world.names)
+
+
 def test_unwatching_the_list_ends_it():
     """With the list of all the one of what runs is let go."""
     world = Thin()

@@ -56,7 +56,7 @@ class Filtering(Paging):
         self._filter_from = -inf
         self._filter_failures = 0
         self._census: Counter[str] = Counter()
-        self._left: dict[str, Scope] = {}
+        self._left: dict[str, tuple[Scope, float]] = {}  # what has left which list, and since when
         self._wrong = 0
 
     def _consider_filters(self, now: float) -> None:
@@ -93,7 +93,9 @@ class Filtering(Paging):
             self._count_statuses(shown)
             return super().page_read(target, self._with_news(target, shown), sent_at=sent_at, now=now)
         self._filter_failures = 0
-        if shown.strangers or (target.page == FRONT and not shown.count):
+        listing = self._listings.get(target.scope)
+        is_first = listing is not None and not listing.windows
+        if shown.strangers or (is_first and not shown.count):
             self._in_flight.pop(target, None)
             self._give_filters_up()
             self._agenda.settle(target)
@@ -103,11 +105,16 @@ class Filtering(Paging):
 
     def read(self, execution_id: str, now: float) -> None:
         """Take in that an execution was read by itself; see `Singles.read`."""
-        scope = self._left.pop(execution_id, None)
+        scope, since = self._left.pop(execution_id, (None, now))
         super().read(execution_id, now)
-        if scope is not None:
-            is_wrong = self._tracker.is_live(execution_id) and self._tracker.status(execution_id) == scope.status
-            self._wrong = self._wrong + 1 if is_wrong else max(0, self._wrong - 1)
+        if scope is None:
+            return
+        if not self._tracker.is_live(execution_id) or self._tracker.status(execution_id) != scope.status:
+            self._wrong = max(0, self._wrong - 1)
+        elif now - since < self._tracker.thresholds.replica_lag_s:
+            self._left[execution_id] = scope, since  # the answer may be older than the list
+        else:
+            self._wrong += 1
             if self._wrong >= WRONG:
                 self._give_filters_up()
 
@@ -188,7 +195,7 @@ class Filtering(Paging):
 
     def _place_strays(self, listing: Listing, page: ListPage, strays: list[str], now: float) -> None:
         if page.status is not None:
-            self._left.update(dict.fromkeys(strays, page.scope))
+            self._left.update(dict.fromkeys(strays, (page.scope, now)))
         super()._place_strays(listing, page, strays, now)
 
     def _drop_list(self, scope: Scope) -> None:
@@ -197,7 +204,7 @@ class Filtering(Paging):
         else:
             self._hand_back(scope)
         super()._drop_list(scope)
-        self._left = {name: other for name, other in self._left.items() if other in self._listings}
+        self._left = {name: left for name, left in self._left.items() if left[0] in self._listings}
 
     def _give_back(self, plain: Scope) -> None:
         """Read what a list shows on that list alone."""

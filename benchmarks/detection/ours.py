@@ -217,8 +217,8 @@ class Sweep(Client):
         return True
 
     def next_at(self) -> float:
-        """There is always one."""
-        return self._open_at
+        """There is always one, once the one before was answered."""
+        return inf if self._flying else self._open_at
 
     def take(self, target: object, sent_at: float, answer: object, now: float) -> None:
         """Go on to the next page."""

@@ -13,7 +13,7 @@ from math import exp, gamma, log
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 SHAPES: Final = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0, 16.0)
 """The shapes that are weighed against each other. At 0.5 the standard deviation is 2.2 times the mean, at 11 a ninth
@@ -93,17 +93,13 @@ class Sample:
         self._curve: Curve | None = None
         self._fitted = 0.0
 
-    def stayed(self, start: float, end: float, weight: float) -> None:
-        """Take in that a stay was seen to go on from one age to another."""
-        start, end = max(start, 0.0) / self.unit, end / self.unit
-        if end <= start:
-            return
-        exposure = self.exposure
-        for place, shape in enumerate(SHAPES):
-            exposure[place] += weight * (end**shape - start**shape)
+    def expose(self, exposure: Sequence[float]) -> None:
+        """Take in what a part of a stay adds up to, for each shape."""
+        for place, more in enumerate(exposure):
+            self.exposure[place] += more
 
     def left(self, age: float) -> None:
-        """Take in that a stay ended at an age, of which `stayed` was told already."""
+        """Take in that a stay ended at an age that was taken in as exposure already."""
         self.ended += 1.0
         self.logs += log(max(age / self.unit, YOUNGEST))
         if self.ended >= REMEMBERED:
@@ -169,8 +165,11 @@ class Durations:
             end: How long it was in it when that was last known.
             weight: For how many executions it stands.
         """
-        for sample in self._of(task_id, status):
-            sample.stayed(start, end, weight)
+        start, end = max(start, 0.0) / self._unit, end / self._unit
+        if end > start:
+            exposure = [weight * (end**shape - start**shape) for shape in SHAPES]
+            for sample in self._of(task_id, status):
+                sample.expose(exposure)
 
     def left(self, task_id: str | None, status: str, age: float) -> None:
         """Take in that an execution left a status after so many seconds."""

@@ -108,7 +108,8 @@ async def test_a_list_that_is_short_at_first(clock, until):
         await until(lambda: monitor.executions())
         names += [f"later-{number}" for number in range(60)]
         await until(lambda: len(monitor.executions()) == 61, seconds=20)
-    assert set(asked) == {"100"}
+    assert asked.count("1000") <= 2  # to find out whether more is sent at once
+    assert set(asked) <= {"100", "1000"}
 
 
 @pytest.mark.parametrize("name", ["total", "count", "total_count"])

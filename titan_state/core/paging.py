@@ -257,7 +257,7 @@ class Paging(Lists):
         forecast, least_s = self._page_forecast(listing, page, window, now)
         longest_s = self._longest_s()
         if any(self._tracker.is_finished(name) for name in window.members):  # one that runs again must not be missed
-            round_s = len(self._agenda) / self._per_second
+            round_s = (self._agenda.shared - self._agenda.alone) / self._per_second
             longest_s = min(longest_s, max(2 * self._recheck_s, round_s / FINISHED_SHARE))
         if listing.is_front(page.page):
             full_s = FULL * listing.size / listing.rate()

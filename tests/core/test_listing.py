@@ -125,3 +125,18 @@ def test_what_is_explored_for_single_ids_moves_too():
     late = [target for at, target, _ in world.log if at > now - 30.0]
     assert {name for name in wanted if world.tracker.seen_at(name)[0] > now - 40.0} == set(wanted)
     assert sum(isinstance(target, ListPage) for target in late) > len(late) / 3
+
+
+def test_one_that_was_read_by_itself_is_seen_when_it_runs_again():
+    """A finished execution that no page shows together with live ones is looked at again all the same."""
+    world = MovingList(1)
+    world.arrive(60, "completed")
+    world.arrive(10)
+    (name,) = world.names[-1:]
+    now = world.pass_time(90.0, 0.0)
+    world.statuses[name] = "completed"
+    now = world.pass_time(60.0, now)
+    assert world.tracker.is_finished(name)
+    world.statuses[name] = "running"
+    world.pass_time(240.0, now)
+    assert world.tracker.is_live(name)

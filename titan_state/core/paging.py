@@ -178,6 +178,8 @@ class Paging(Lists):
             place = self._place_of(name)
             if name not in alive:
                 self._place(name, None)
+                if name in self._strays:
+                    self._cover(name)  # it is seen here if it runs again
                 continue
             if place is not None and place != page and self._is_read(place):
                 touched.add(place)

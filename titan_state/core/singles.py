@@ -82,10 +82,11 @@ class Singles:
         self._looked_at.pop(execution_id, None)
         self._agenda.drop(execution_id)
         if self._tracker.is_finished(execution_id):
-            self._strays.discard(execution_id)
             self._place(execution_id, None)
-            if status is not None and execution_id in self._ids:
+            if status is not None:
                 self._share_finished(execution_id, sent_at, now)
+            else:
+                self._strays.discard(execution_id)
         elif status is not None or self._tracker.is_missing(execution_id):  # it has vanished, or never was
             if execution_id in self._ids:
                 self._plan(execution_id, now + self._look_again_s)

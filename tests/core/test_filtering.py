@@ -193,8 +193,8 @@ def test_unwatching_the_list_ends_it():
     assert world.planner.next(now + 1000.0, 2.0) is None
 
 
-def test_two_failures_in_a_row_end_it():
-    """One failure is chance; two are taken for what the service makes of the request."""
+def test_two_failures_in_a_row_end_it_for_a_while():
+    """One failure is chance; after two it is let go, and tried again later, unless the service refuses it."""
     world = Thin()
     now = swept(world)
     page = RUNNING.page(0)
@@ -203,3 +203,8 @@ def test_two_failures_in_a_row_end_it():
     assert not world.planner.failed(page, now, 0.5)
     assert RUNNING not in world.planner._listings
     assert world.planner.list_refused(page)
+    now = world.pass_time(120.0, now)
+    assert RUNNING in world.planner._listings  # it may have been an outage
+    assert not world.planner.failed(page, now, 0.5, refused=True)
+    world.pass_time(120.0, now)
+    assert RUNNING not in world.planner._listings

@@ -19,7 +19,7 @@ def _prefix(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 def _parameter(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]*", value):
+    if not isinstance(value, str) or not re.fullmatch(r"(?!(limit|offset)$)[A-Za-z0-9_.-]*", value):
         raise ConfigurationError(f"{attribute.name} must be a name such as status, not {shorten(repr(value))}")
 
 

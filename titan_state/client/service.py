@@ -165,7 +165,7 @@ class TaskService:
         limit = self.profile.page_limit if limit is None else limit
         decode = partial(self._executions, known, limit, offset)
         query: dict[str, int | str] = {"limit": limit, "offset": offset}
-        if status is not None:
+        if status is not None and self.profile.status_parameter:
             query[self.profile.status_parameter] = status
         return await self._request("GET", path, decode, query, priority=priority)
 

@@ -38,7 +38,7 @@ WRONG: Final = 5
 """How many executions more may be missing from it, and still be in its status, than have left it indeed."""
 
 FAILED: Final = 2
-"""How often in a row a read of it may fail."""
+"""After how many failures in a row it is let go; it is tried again later, unless the service refuses it."""
 
 NEAR: Final = 3
 """How many pages at the beginning of a list are taken to show what is new."""
@@ -123,11 +123,15 @@ class Filtering(Paging):
         self._filter_failures += 1
         if not refused and self._filter_failures < FAILED:
             return False
-        self._give_filters_up()
+        self._drop_filters()
+        self._filters = self._filters and not refused  # what fails otherwise may be an outage: it is tried again
         return True
 
     def _give_filters_up(self) -> None:
         self._filters = False
+        self._drop_filters()
+
+    def _drop_filters(self) -> None:
         for scope in [scope for scope in self._listings if scope.status is not None]:
             self._drop_list(scope)
 
@@ -156,12 +160,14 @@ class Filtering(Paging):
             fresh += 1
         return attrs.evolve(shown, fresh=fresh, ends_new=shown.ends_new or is_new(shown.names[-1]))
 
-    def _gone(self, listing: Listing, page: ListPage, former: Window, shown: Collection[str]) -> list[str]:
+    def _missing(self, listing: Listing, page: ListPage, former: Window, shown: Collection[str]) -> list[str]:
         """Return what is on a list of one status no more, of what a window of it showed; keep what may be beside it.
 
         What came or went before the window has moved others over its edges. What is missing between two that are
         shown has left; at an edge it has if the window beside that edge, read since it was missed, does not show it.
         """
+        if page.status is None:
+            return super()._missing(listing, page, former, shown)
         there = [place for place, name in enumerate(former.members) if name in shown]
         first, last = (there[0], there[-1]) if there else (len(former.members), -1)
         gone: list[str] = []

@@ -170,9 +170,7 @@ class Paging(Lists):
     ) -> set[ListPage]:
         """Take down where each execution shows, and look for those that have left; return other pages of them."""
         here, former = set(shown.ids), taken.former
-        missing = [] if former is None else [name for name in former.members if name not in here]
-        if page.status is not None and former is not None:
-            missing = self._gone(listing, page, former, here)
+        missing = [] if former is None else self._missing(listing, page, former, here)
         touched = set()
         for name in shown.ids:
             place = self._place_of(name)
@@ -204,9 +202,9 @@ class Paging(Lists):
             listing.windows[page.page].members += ours
         return touched
 
-    def _gone(self, listing: Listing, page: ListPage, former: Window, shown: Collection[str]) -> list[str]:
-        """Return what has left a list of one status, of what a window of it showed."""
-        raise NotImplementedError
+    def _missing(self, listing: Listing, page: ListPage, former: Window, shown: Collection[str]) -> list[str]:
+        """Return what a page shows no more of what it showed before, and is to be looked for."""
+        return [name for name in former.members if name not in shown]
 
     def _spill(self, listing: Listing, front: ListPage, shown: Shown, former: Window | None, now: float) -> None:
         """Let what was the front's own move on with the list, where more has arrived than the front shows."""

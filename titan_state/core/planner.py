@@ -189,7 +189,7 @@ class Planner(Filtering):
         elif target is not None:
             sent_at = self._looked_at.get(target, now)
             if self._tracker.record(target) is None:
-                self._agenda.drop(target)
+                self._let_go(target)
             elif self._tracker.is_live(target):
                 self._share_single(target, sent_at, now)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from math import inf
 
 from desk import Desk
@@ -24,6 +25,7 @@ class MovingList(Desk):
         most: How many a page shows at most.
         refuses: From how many on a request for so many at once is refused.
         filters: Whether the list can be of one status; "refused" if asking for it is an error.
+        lags: How many of the newest executions each answer does not show yet: replicas lag behind.
     """
 
     def __init__(self, count=0, *, size=10, tells_total=True, watch=True):
@@ -32,6 +34,7 @@ class MovingList(Desk):
         self.most = size
         self.refuses = inf
         self.filters = False
+        self.lags = repeat(0)
         self.asked = []
         self.tells_total = tells_total
         self.baseline = Baseline() if watch else None
@@ -61,7 +64,7 @@ class MovingList(Desk):
         if limit >= self.refuses or (target.status is not None and self.filters == "refused"):
             self.planner.failed(target, now, 0.5, refused=True)
             return
-        there = self.names
+        there = self.names[next(self.lags) :]
         if target.status is not None and self.filters:
             there = [name for name in there if self.statuses[name] == target.status]
         names = there[offset : offset + min(limit, self.most)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import attrs
 import pytest
 from moving import MovingList
@@ -140,3 +142,27 @@ def test_one_that_was_read_by_itself_is_seen_when_it_runs_again():
     world.statuses[name] = "running"
     world.pass_time(240.0, now)
     assert world.tracker.is_live(name)
+
+
+@pytest.mark.parametrize(("tells_total", "part"), [(True, 10), (False, 6)])
+def test_what_lagging_replicas_cut_off_is_not_looked_for(tells_total, part):
+    """A page that shows a bit more or less at its ends, time and again, leaves its executions on pages."""
+    world = MovingList(60, tells_total=tells_total)
+    dice = random.Random(7)
+    world.lags = iter(lambda: 3 if dice.random() < 0.3 else 0, None)
+    now = world.pass_time(60.0, 0.0, arrivals=0.5)
+    now = world.pass_time(120.0, now)
+    singles = [target for _, target, _ in world.log if not isinstance(target, ListPage)]
+    assert len(singles) < len(world.log) / part
+    assert not world.unseen(now - 30.0)
+
+
+def test_a_pause_after_many_have_arrived_scatters_nothing():
+    """Where more was expected to come than has, or less, pages are found again before executions are read singly."""
+    world = MovingList(0)
+    now = world.pass_time(60.0, 0.0, arrivals=2.0)
+    for _ in range(4):
+        now = world.pass_time(20.0, now + 15.0)
+    singles = [target for _, target, _ in world.log if not isinstance(target, ListPage)]
+    assert len(singles) < len(world.log) / 20
+    assert not world.unseen(now - 20.0)

@@ -62,6 +62,16 @@ class Lives:
         values = {"handlers": self.handlers, "journal": self.path, "budget": RequestBudget(per_minute=60_000)} | options
         return Monitor(self.service.url, self.service.token, **values)
 
+    @staticmethod
+    async def handled(monitor: Monitor) -> None:
+        """Return when the journal has written down that everything was handled: it would be told again else."""
+        for _ in range(4000):
+            states = await monitor.journal.subscriptions()
+            if not any(state.waiting or state.unfinished for state in states):
+                return
+            await asyncio.sleep(0.005)
+        pytest.fail("it was never written down")
+
 
 @pytest.fixture
 def lives(service: TaskServiceEmulator, path: Path) -> Lives:
@@ -341,6 +351,7 @@ async def test_what_cannot_be_written_in_the_end_is_found_again(lives, service, 
     async with lives.monitor() as monitor:
         monitor.watch("a")
         await true(lambda: lives.seen)
+        await lives.handled(monitor)
         store = monitor.journal._store
         await monitor.journal.do(store.value, "PRAGMA query_only = ON")
         service.move("a", "completed")

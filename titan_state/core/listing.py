@@ -9,10 +9,12 @@ by what the next answer shows. What to read is the planner's business.
 
 from __future__ import annotations
 
-from math import ceil, exp, inf, sqrt
+from math import ceil, inf, sqrt
 from typing import TYPE_CHECKING, Final
 
 import attrs
+
+from titan_state.core.arrivals import Arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,17 +22,14 @@ if TYPE_CHECKING:
 FRONT: Final = 0
 """The window at the beginning of a list."""
 
-FORGOTTEN_S: Final = 600.0
-"""In how many seconds what was seen of arrivals loses all but 37 % of its weight."""
-
-FIRST_ARRIVAL_S: Final = 60.0
-"""The prior: one new execution in so many seconds. No source gives one; it counts as one arrival."""
-
 FULL: Final = 0.6
 """At which share of a page, of executions that have arrived or are expected to, the front is read at the latest."""
 
 UNSEEN_YIELD: Final = 10.0
 """The prior: how many live executions a page shows that was never read."""
+
+LOOKED_FOR: Final = 2
+"""How many reads in a row may show nothing of a window, or all but an execution of it, before that is looked for."""
 
 ANCHORS: Final = 5
 """By how many executions of a window it is found again: by the first of them that is still there."""
@@ -80,7 +79,8 @@ class Window:
         read_at: When the last read was sent.
         members: The executions in it that are kept, in the list's order.
         anchors: Some executions in it, each with its place.
-        lost: How many reads in a row have not shown all of it.
+        lost: How many reads in a row have shown nothing of it.
+        cut: When the last reads in a row were sent that have shown a part of it only.
         live: How many executions in it lived when it was read, but for those that are read on another list.
     """
 
@@ -90,6 +90,7 @@ class Window:
     members: tuple[str, ...] = ()
     anchors: tuple[tuple[str, int], ...] = ()
     lost: int = 0
+    cut: tuple[float, ...] = ()
     live: int = 0
 
 
@@ -125,6 +126,7 @@ class Listing:
         sweeps_from: When the sweep may begin.
         dry: How many pages in a row an exploration has read for nothing.
         yields: How many live executions pages show that a sweep reads for the first time, on average of late.
+        arrivals: How many have arrived.
     """
 
     size: int = 100
@@ -135,15 +137,9 @@ class Listing:
     sweeps_from: float = -inf
     dry: int = 0
     yields: float = UNSEEN_YIELD
+    arrivals: Arrivals = attrs.field(factory=Arrivals)
     _previous: Shown | None = None
     _starts: dict[int, tuple[int, float]] = attrs.field(factory=dict)
-    _arrived: float = 0.0
-    _counted_at: float = -inf
-    _arrivals: float = 0.0
-    _looked_s: float = 0.0
-    _total: int | None = None
-    _tells_total: bool = True
-    _front_total: int | None = None
     _own: int = 0
     _made: int = 0
     _gaps: set[int] = attrs.field(factory=set)
@@ -158,19 +154,15 @@ class Listing:
 
     # Where it is.
 
-    def rate(self) -> float:
-        """Return how many executions arrive per second, as far as is known."""
-        return (self._arrivals + 1.0) / (self._looked_s + FIRST_ARRIVAL_S)
-
     def offset(self, number: int, now: float) -> int:
         """Return where a window begins now, as far as is known."""
         if self.is_front(number):
             return 0
         window = self.windows.get(number)
         if window is not None:
-            return max(0, round(window.offset + self._came(window.arrived, now)))
+            return max(0, round(window.offset + self._came(window.arrived, self.arrivals.by(now))))
         begins, arrived = self._starts.get(number, (number * self.size, 0.0))
-        came = self._arrived - arrived if self.newest_first else 0.0  # what is known: rather twice than not at all
+        came = self._came(arrived, self.arrivals.count)  # what is known: rather twice than not at all
         spare = 1 + ceil(sqrt(came)) if came > 0.0 else 0
         return max(0, round(begins + came) - spare)
 
@@ -192,8 +184,14 @@ class Listing:
             following = self._made
         if gap:
             self._gaps.add(following)
-        self._starts[following] = (shown.offset + shown.count, self._arrived)
+        window = self.windows.get(number)
+        begins = (shown.offset, self.arrivals.count) if window is None else (window.offset, window.arrived)
+        self._starts[following] = (begins[0] + shown.count, begins[1])
         return following
+
+    def _came(self, arrived: float, by_now: float) -> float:
+        """Return how many have pushed the others back since so many had arrived."""
+        return by_now - arrived if self.newest_first else 0.0
 
     # What a page tells of the list.
 
@@ -204,9 +202,8 @@ class Listing:
         if former is not None and shown.names and shown.offset > 0:
             is_far = abs(shown.offset - former.offset) >= shown.count  # farther than arrivals can have moved it
             is_repeated = is_far and shown.names == former.names
-        if shown.count > shown.asked:
-            self.size = shown.count
-        elif shown.count and former is not None and shown.offset == former.offset + former.count:
+        self.size = max(self.size, shown.count)
+        if shown.count and former is not None and shown.offset == former.offset + former.count:
             self.size = max(former.count, shown.count)  # something follows: that was all that is sent at once
         if is_repeated:  # the service takes no notice of where a page is to begin
             return True
@@ -224,38 +221,50 @@ class Listing:
             sent_at: When the read was sent.
             names: The executions on it that are kept.
         """
-        self._count(number, shown, sent_at)
-        self._starts.pop(number, None)
+        at_front = self.is_front(number)
+        arrived = self.arrivals.told(
+            shown.fresh, shown.total, sent_at, at_front=at_front, counts_fresh=at_front or number in self._gaps
+        )
+        begins, since = self._starts.pop(number, (shown.offset, arrived))
         places = {name: place for place, name in enumerate(shown.names)}
         former = self.windows.get(number)
         moved, is_recent = 0, number == FRONT or number in self._gaps
         self._gaps.discard(number)
-        if former is not None and former.anchors and not self.is_front(number) and self.newest_first:
+        hidden, is_cut = 0, False
+        if former is None and self.newest_first:  # a replica that lags passes over what another did not show yet
+            moved = min(0, round(begins + arrived - since) - shown.offset)
+            moved = moved if -moved < shown.count else 0
+        elif former is not None and former.anchors and self.newest_first:
             found = next(((places[name] - place) for name, place in former.anchors if name in places), None)
-            if found is None:  # it is elsewhere: what was shown instead is a window of its own
-                offset = round(former.offset + self._arrived - former.arrived)
+            if at_front:
+                if found is not None and found < 0 and len(former.cut) <= LOOKED_FOR:
+                    hidden, is_cut = -found, True  # a replica that lags does not show the newest yet
+            elif found is None:  # it is elsewhere: what was shown instead is a window of its own
+                offset = round(former.offset + self.arrivals.count - former.arrived)
                 lost = former.lost + 1
-                self.windows[number] = attrs.evolve(former, offset=offset, arrived=self._arrived, lost=lost)
+                self.windows[number] = attrs.evolve(former, offset=offset, arrived=self.arrivals.count, lost=lost)
                 self._made -= 1
                 number, former, is_recent = self._made, None, True
             else:
-                moved = found
-                if not self.watched:
+                moved, is_cut = found, found != 0
+                if not self.watched and shown.total is None:
                     came = former.arrived + shown.offset + moved - former.offset
-                    self._arrive(max(self._arrived, came), sent_at)
+                    self.arrivals.saw(max(self.arrivals.count, came), sent_at)
+                    arrived = self.arrivals.count
         outside = frozenset(
             name for name, place in places.items() if moved and not 0 <= place - moved < len(shown.names)
         )
         inside = tuple(name for name in names if name not in outside)
-        anchors = tuple((shown.names[place], place - moved) for place in _spread(len(places) - 1)) if places else ()
-        lost = 0 if former is None or not moved else former.lost + 1
-        self.windows[number] = Window(shown.offset + moved, self._arrived, sent_at, inside, anchors, lost)
-        return Taken(number, former, not moved, outside, is_recent)
+        shift = hidden - moved
+        anchors = tuple((shown.names[place], place + shift) for place in _spread(len(places) - 1)) if places else ()
+        cut = (*former.cut[-LOOKED_FOR:], sent_at) if former is not None and is_cut else ()
+        self.windows[number] = Window(shown.offset + moved, arrived, sent_at, inside, anchors, cut=cut)
+        return Taken(number, former, not is_cut, outside, is_recent)
 
     def is_overflowing(self) -> bool:
         """Return whether so much has arrived, by the service's word, that the front is to be read at once."""
         front = self.windows.get(FRONT)
-        return self.watched and front is not None and self._arrived - front.arrived >= FULL * self.size
+        return self.watched and front is not None and self.arrivals.count - front.arrived >= FULL * self.size
 
     def spill(self, shown: Shown, former: Window | None) -> int | None:
         """Return the number of a window for what was the front's own, if that does not show as a whole any longer."""
@@ -268,8 +277,8 @@ class Listing:
             return None
         self._own = shown.fresh
         self._made -= 1
-        offset = max(shown.fresh, round(self._arrived - former.arrived))  # more where a gap lies between
-        self.windows[self._made] = attrs.evolve(former, offset=offset, arrived=self._arrived)
+        offset = max(shown.fresh, round(self.arrivals.count - former.arrived))  # more where a gap lies between
+        self.windows[self._made] = attrs.evolve(former, offset=offset, arrived=self.arrivals.count)
         return self._made
 
     def goes_beyond(self, shown: Shown) -> bool:
@@ -291,39 +300,6 @@ class Listing:
     def found(self, count: int) -> None:
         """Take in how many live executions a page showed that a sweep read for the first time."""
         self.yields += (count - self.yields) / 4
-
-    def _came(self, since: float, now: float) -> float:
-        """Return how many have arrived since so many had, those included that are to be expected meanwhile."""
-        if not self.newest_first or self._counted_at == -inf:
-            return 0.0
-        expected = self._arrivals / max(self._looked_s, 1.0) * max(0.0, now - self._counted_at)
-        return self._arrived - since + expected
-
-    def _count(self, number: int, shown: Shown, sent_at: float) -> None:
-        """Take in how many have arrived: by the service's word, else by what is new at the front."""
-        if self._counted_at == -inf:
-            self._total = self._front_total = shown.total
-            self._arrive(0.0, sent_at)
-            return
-        is_front = self.is_front(number)
-        if is_front and shown.fresh and shown.total is not None and shown.total == self._front_total:
-            self._tells_total = False  # what does not grow with what is new is no total
-        if is_front:
-            self._front_total = shown.total
-        if self._tells_total and shown.total is not None and self._total is not None:
-            if sent_at > self._counted_at:
-                self._arrive(self._arrived + shown.total - self._total, sent_at)
-                self._total = shown.total
-        elif is_front or number in self._gaps:
-            self._arrive(self._arrived + shown.fresh, sent_at)
-
-    def _arrive(self, arrived: float, sent_at: float) -> None:
-        if self._counted_at > -inf:
-            passed = max(0.0, sent_at - self._counted_at)
-            fades = exp(-passed / FORGOTTEN_S)
-            self._arrivals = self._arrivals * fades + max(0.0, arrived - self._arrived)
-            self._looked_s = self._looked_s * fades + passed
-        self._arrived, self._counted_at = arrived, max(sent_at, self._counted_at)
 
 
 def _spread(last: int) -> list[int]:

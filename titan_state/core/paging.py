@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from titan_state.core.listing import FRONT, FULL, Listing, Shown, Taken, Window
+from titan_state.core.listing import FRONT, FULL, LOOKED_FOR, Listing, Shown, Taken, Window
 from titan_state.core.lists import Lists
 from titan_state.core.reads import ListPage, Scope
 from titan_state.core.record import UNSEEN
@@ -32,9 +32,6 @@ SWEEP_LAGS: Final = 6
 
 DRY_SHARE: Final = 50
 """An exploration goes on over one page that shows none of them for so many executions that are read by themselves."""
-
-LOOKED_FOR: Final = 2
-"""How many reads in a row may show a page elsewhere than reckoned, before its executions are read one by one."""
 
 SAMPLED: Final = 8
 """How many executions of a page teach how long executions stay as they are, at each look; they stand for the others."""
@@ -124,6 +121,7 @@ class Paging(Lists):
         records = map(self._tracker.record, shown.ids)  # their ids, not those of this answer: one text for each
         kept = tuple(one.id for one in records if one is not None and (one.id in alive or one.status != UNSEEN))
         taken = listing.take(target.page, shown, sent_at, kept)
+        last = last and not (taken.former is None and taken.outside)  # what is beside it follows
         page = target if taken.number == target.page else target.at(taken.number)
         if page != target:
             self._lost(listing, target, now)
@@ -189,17 +187,18 @@ class Paging(Lists):
                 self._uncover(name, now + self._longest_s() / ROUNDS)  # the page that it is on may show it before
                 continue
             self._cover(name)
-        if taken.is_whole or listing.windows[page.page].lost > LOOKED_FOR:
-            read_at = -inf if former is None else former.read_at
-            strays = [name for name in missing if self._is_stray(name, page, read_at)]
-            elsewhere = listing.shown_since(page.page, read_at) if strays else {}
-            for name in strays:
-                if name in elsewhere and self._tracker.is_live(name):
-                    self._place(name, page.at(elsewhere[name]))
-            self._place_strays(listing, page, [name for name in strays if name not in elsewhere], now)
-        else:  # reckoned wrongly, by as much as is missing at an end: it shows again when that has been put right
-            ours = tuple(name for name in missing if self._place_of(name) == page)
-            listing.windows[page.page].members += ours
+        window = listing.windows[page.page]
+        if not taken.is_whole:  # reckoned wrongly, by as much as is missing at an end: it shows when that is put right
+            kept = {name for name in missing if self._place_of(name) == page and not self._is_overlooked(name, window)}
+            window.members += tuple(name for name in missing if name in kept)
+            missing = [name for name in missing if name not in kept]
+        read_at = -inf if former is None else former.read_at
+        strays = [name for name in missing if self._is_stray(name, page, read_at)]
+        elsewhere = listing.shown_since(page.page, read_at) if strays else {}
+        for name in strays:
+            if name in elsewhere and self._tracker.is_live(name):
+                self._place(name, page.at(elsewhere[name]))
+        self._place_strays(listing, page, [name for name in strays if name not in elsewhere], now)
         return touched
 
     def _missing(self, listing: Listing, page: ListPage, former: Window, shown: Collection[str]) -> list[str]:
@@ -260,7 +259,7 @@ class Paging(Lists):
             round_s = (self._agenda.shared - self._agenda.alone) / self._per_second
             longest_s = min(longest_s, max(2 * self._recheck_s, round_s / FINISHED_SHARE))
         if listing.is_front(page.page):
-            full_s = FULL * listing.size / listing.rate()
+            full_s = FULL * listing.size / listing.arrivals.rate()
             longest_s = min(longest_s, full_s)
             self._full_at[page] = now if listing.is_overflowing() else window.read_at + full_s
         price = self._agenda.price(self._per_second)
@@ -270,7 +269,7 @@ class Paging(Lists):
         """Return what is expected of a page, and in how many seconds it is read again at the earliest."""
         live = self._living(window, page)
         is_front = listing.is_front(page.page)
-        others = listing.rate() if is_front else 0.0
+        others = listing.arrivals.rate() if is_front else 0.0
         for name in window.members:
             record = self._tracker.record(name)
             if record is not None and not self._tracker.is_live(name):
@@ -311,6 +310,11 @@ class Paging(Lists):
             return True
         seen = self._tracker.seen_at(execution_id)
         return not (place is not None and self._is_read(place)) and seen is not None and seen[0] <= read_at
+
+    def _is_overlooked(self, execution_id: str, window: Window) -> bool:
+        """Return whether an execution has not shown since some reads in a row, of which each has cut a part off."""
+        record = self._tracker.record(execution_id)
+        return record is None or (len(window.cut) > LOOKED_FOR and record.seen_sent < window.cut[0])
 
     def _place_strays(self, listing: Listing, page: ListPage, strays: list[str], now: float) -> None:
         """Look for executions that have left a page: new ones push them to the next; else one by one."""

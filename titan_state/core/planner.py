@@ -34,7 +34,7 @@ SHOWN_AT_ONCE: Final = 20
 SWEEP_SHARE: Final = 4
 """One in how many reads at least goes to what is known already, while a sweep over a whole list finds much."""
 
-IDLE_SHARE: Final = 32
+IDLE_SHARE: Final = 64
 """One in how many reads goes to a sweep that finds little: it comes to its end, sometime."""
 
 

@@ -1,0 +1,113 @@
+"""Arrivals: how many executions have arrived at the beginning of a list, and how many more are to be expected. Pure.
+
+The service's total tells it, where there is one that can be meant; else what is new at the front does.
+"""
+
+from __future__ import annotations
+
+from math import exp, inf
+from typing import Final
+
+import attrs
+
+USUAL_S: Final = 600.0
+RECENT_S: Final = 60.0
+"""In how many seconds what was seen of arrivals loses all but 37 % of its weight: where it is asked how many are usual,
+and where, how many have come since the last look. They come in bursts, and end."""
+
+FIRST_ARRIVAL_S: Final = 60.0
+"""The prior: one new execution in so many seconds. No source gives one; it counts as one arrival."""
+
+LAG_S: Final = 5.0
+"""For how many seconds a total that is less than one before is taken for that of a replica that lags."""
+
+
+@attrs.define
+class Pace:
+    """How many arrive per second, on average of late.
+
+    Attributes:
+        memory_s: In how many seconds what was seen loses all but 37 % of its weight.
+        count: How many were seen, by their weight.
+        seconds: For how long it was looked, by its weight.
+    """
+
+    memory_s: float
+    count: float = 0.0
+    seconds: float = 0.0
+
+    def took(self, count: float, seconds: float) -> None:
+        """Take in how many arrived in how many seconds."""
+        fades = exp(-seconds / self.memory_s)
+        self.count = self.count * fades + count
+        self.seconds = self.seconds * fades + seconds
+
+
+@attrs.define
+class Arrivals:
+    """How many executions have arrived.
+
+    Attributes:
+        count: How many there were since the list was first read, as far as is known.
+        counted_at: As of when.
+    """
+
+    count: float = 0.0
+    counted_at: float = -inf
+    _usual: Pace = attrs.field(factory=lambda: Pace(USUAL_S))
+    _recent: Pace = attrs.field(factory=lambda: Pace(RECENT_S))
+    _nothing: float | None = None  # what the total was when none had arrived
+    _highest_at: float = -inf
+    _is_total: bool = True
+    _front_total: int | None = None
+
+    def rate(self) -> float:
+        """Return how many arrive per second, as far as is known."""
+        return (self._usual.count + 1.0) / (self._usual.seconds + FIRST_ARRIVAL_S)
+
+    def by(self, now: float) -> float:
+        """Return how many there are at a time, those included that are to be expected until then."""
+        if self.counted_at == -inf:
+            return self.count
+        return self.count + self._recent.count / max(self._recent.seconds, 1.0) * max(0.0, now - self.counted_at)
+
+    def told(self, fresh: int, total: int | None, sent_at: float, *, at_front: bool, counts_fresh: bool) -> float:
+        """Take in what a page tells.
+
+        Args:
+            fresh: How many executions at its beginning were not known before.
+            total: How many there are in all by the service's word, None if it does not say.
+            sent_at: When the read was sent.
+            at_front: Whether the page is the first of the list.
+            counts_fresh: Whether what is new on it has arrived, where the total does not tell.
+
+        Returns:
+            How many had arrived where the page was made: fewer on a replica that lags.
+        """
+        is_first = self.counted_at == -inf
+        if is_first:
+            self.saw(0.0, sent_at)
+        elif at_front and fresh and total is not None and total == self._front_total:
+            self._is_total = False  # what does not grow with what is new is no total
+        if is_first or at_front:
+            self._front_total = total
+        if not self._is_total or total is None:
+            if counts_fresh and not is_first:
+                self.saw(self.count + fresh, sent_at)
+            return self.count
+        if self._nothing is None:
+            self._nothing = total - self.count
+        count = total - self._nothing
+        if sent_at > self.counted_at:
+            is_lagging = count < self.count and sent_at - self._highest_at <= LAG_S
+            self._highest_at = self._highest_at if is_lagging else sent_at
+            self.saw(self.count if is_lagging else count, sent_at)
+        return count
+
+    def saw(self, count: float, sent_at: float) -> None:
+        """Take in that so many have arrived by a time."""
+        if self.counted_at > -inf:
+            passed = max(0.0, sent_at - self.counted_at)
+            for pace in (self._usual, self._recent):
+                pace.took(max(0.0, count - self.count), passed)
+        self.count, self.counted_at = count, max(sent_at, self.counted_at)

@@ -24,6 +24,7 @@ class MovingList(Desk):
         asked: How many executions each read of a page asked for.
         most: How many a page shows at most.
         refuses: From how many on a request for so many at once is refused.
+        breaks: From how many on it fails, but is not refused.
         filters: Whether the list can be of one status; "refused" if asking for it is an error.
         lags: How many of the newest executions each answer does not show yet: replicas lag behind.
     """
@@ -33,6 +34,7 @@ class MovingList(Desk):
         self.planner = Planner(self.tracker, interval_s=0.5, page_size=size)
         self.most = size
         self.refuses = inf
+        self.breaks = inf
         self.filters = False
         self.lags = repeat(0)
         self.asked = []
@@ -61,8 +63,9 @@ class MovingList(Desk):
         limit, offset = self.planner.request(target, now)
         self.log.append((now, target, offset))
         self.asked.append(limit)
-        if limit >= self.refuses or (target.status is not None and self.filters == "refused"):
-            self.planner.failed(target, now, 0.5, refused=True)
+        is_refused = limit >= self.refuses or (target.status is not None and self.filters == "refused")
+        if is_refused or limit >= self.breaks:
+            self.planner.failed(target, now, 0.5, refused=is_refused)
             return
         there = self.names[next(self.lags) :]
         if target.status is not None and self.filters:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from math import inf
+
 import pytest
 from moving import MovingList
 
 from titan_state.core.listing import Shown
 from titan_state.core.reads import ListPage
-from titan_state.core.sizes import Sizes
+from titan_state.core.sizes import AGAIN_S, Sizes
 
 PAGE = ListPage(None, 1)
 
@@ -96,30 +99,72 @@ def test_the_last_page_says_nothing_and_a_second_one_is_tried():
     """Two requests at most are spent on it."""
     sizes = Sizes(10, 1000)
     for _ in range(2):
-        sizes.begin(PAGE)
+        sizes.begin(PAGE, 0.0, is_new=True)
         assert sizes.of(PAGE) == 1000
         assert not sizes.took(PAGE, shown(3, asked=1000, last=True), follows=False)
         assert sizes.of(PAGE) == 10
-    sizes.begin(PAGE)
+    sizes.begin(PAGE, 0.0, is_new=True)
     assert sizes.of(PAGE) == 10
 
 
 def test_a_failure_may_be_chance_and_a_second_one_is_not():
     """Larger pages that fail twice in a row, whatever the reason, are too much for the service."""
     sizes = Sizes(10, 1000)
-    assert not sizes.failed(PAGE, refused=True)
-    sizes.begin(PAGE)
+    assert not sizes.failed(PAGE, 0.0, refused=True)
+    sizes.begin(PAGE, 0.0, is_new=True)
     assert not sizes.took(PAGE, shown(500, asked=1000), follows=True)
     assert sizes.size == 500
-    assert not sizes.failed(PAGE, refused=False)
+    assert not sizes.failed(PAGE, 0.0, refused=False)
     assert not sizes.took(PAGE, shown(500, asked=500), follows=True)
-    assert not sizes.failed(PAGE, refused=False)
-    assert sizes.failed(PAGE, refused=False)
+    assert not sizes.failed(PAGE, 0.0, refused=False)
+    assert sizes.failed(PAGE, 0.0, refused=False)
     assert sizes.size == 10
+
+
+def test_an_outage_does_not_end_it_for_good():
+    """What failed without being refused is tried again later, with any page but the first; what is refused is not."""
+    sizes = Sizes(10, 1000)
+    sizes.begin(PAGE, 0.0, is_new=True)
+    assert not sizes.took(PAGE, shown(500, asked=1000), follows=True)
+    for refused in (False, False, True):
+        sizes.failed(PAGE, 5.0, refused=False)
+        assert sizes.failed(PAGE, 5.0, refused=False)
+        sizes.begin(PAGE, 5.0 + AGAIN_S - 1.0, is_new=True)
+        assert sizes.of(PAGE) == 10
+        sizes.begin(PAGE, 5.0 + AGAIN_S, is_new=False)
+        assert sizes.of(PAGE) == 1000
+        if refused:
+            assert not sizes.failed(PAGE, 5.0, refused=True)
+        else:
+            assert sizes.took(PAGE, shown(500, asked=1000), follows=True)
+            assert sizes.size == 500
+    sizes.begin(PAGE, 1e6, is_new=True)
+    assert sizes.of(PAGE) == 10
+
+
+def test_executions_are_all_followed_through_an_outage_and_after_it():
+    """Pages shrink when nothing but usual ones comes through, and grow again; nothing falls between them."""
+    world = MovingList(300)
+    world.most = 100
+    now = world.pass_time(60.0, 0.0)
+    dice = random.Random(3)
+    world.lags = iter(lambda: 3 if dice.random() < 0.3 else 0, None)
+    world.breaks = 11
+    now = world.pass_time(60.0, now)
+    world.breaks = inf
+    world.asked.clear()
+    now = world.pass_time(60.0, now)
+    assert larger(world) == 0
+    assert not world.unseen(now - 60.0)
+    now = world.pass_time(AGAIN_S, now)
+    world.asked.clear()
+    now = world.pass_time(60.0, now)
+    assert larger(world) > len(world.asked) * 0.8
+    assert not world.unseen(now - 30.0)
 
 
 def test_it_can_be_left_alone():
     """No larger page is asked for where the largest is the usual one."""
     sizes = Sizes(100, 100)
-    sizes.begin(PAGE)
+    sizes.begin(PAGE, 0.0, is_new=True)
     assert sizes.of(PAGE) == 100

@@ -127,6 +127,7 @@ class Listing:
         dry: How many pages in a row an exploration has read for nothing.
         yields: How many live executions pages show that a sweep reads for the first time, on average of late.
         arrivals: How many have arrived.
+        sought: What was shown before pages were of another size, and a sweep is to find again.
     """
 
     size: int = 100
@@ -138,6 +139,7 @@ class Listing:
     dry: int = 0
     yields: float = UNSEEN_YIELD
     arrivals: Arrivals = attrs.field(factory=Arrivals)
+    sought: set[str] = attrs.field(factory=set)
     _previous: Shown | None = None
     _starts: dict[int, tuple[int, float]] = attrs.field(factory=dict)
     _own: int = 0
@@ -146,6 +148,7 @@ class Listing:
 
     def restart(self, size: int, now: float) -> None:
         """Forget what is shown where, and sweep again, with pages of another size."""
+        self.sought = {name for window in self.windows.values() for name in window.members} | self.sought
         self.size, self.sweep, self.sweeps_from = size, FRONT, now
         self._previous = None
         self._own = 0
@@ -282,9 +285,9 @@ class Listing:
         return self._made
 
     def goes_beyond(self, shown: Shown) -> bool:
-        """Return whether what is known of the list goes beyond the end of a page."""
+        """Return whether what is known of the list goes far beyond the end of a page: the last ones may be gone."""
         end = shown.offset + shown.count
-        return any(window.offset + len(window.members) > end for window in self.windows.values())
+        return any(window.offset + len(window.members) / 2 > end for window in self.windows.values())
 
     def shown_since(self, number: int, since: float) -> dict[str, int]:
         """Return what windows near to one have shown since a time, each execution with the number of its window."""

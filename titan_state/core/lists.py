@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from titan_state.core.listing import FRONT, Listing
 from titan_state.core.reads import ListPage, Scope
@@ -11,6 +11,13 @@ from titan_state.core.sizes import Sizes
 
 if TYPE_CHECKING:
     from titan_state.core.tracker import Tracker
+
+
+RECHECK_LAGS: Final = 2
+"""After how many replica lags, at the earliest, a page is read again that shows only executions that have finished."""
+
+SWEEP_LAGS: Final = 6
+"""After how many replica lags a list is swept again that does not show new executions first."""
 
 
 class Lists(Singles):
@@ -25,6 +32,9 @@ class Lists(Singles):
         self._listings: dict[Scope, Listing] = {}
         self._sweeps: dict[ListPage, None] = {}
         self._full_at: dict[ListPage, float] = {}
+        self._sweep_again_s = max(interval_s, SWEEP_LAGS * tracker.thresholds.replica_lag_s)
+        self._recheck_s = max(interval_s, RECHECK_LAGS * tracker.thresholds.replica_lag_s)
+        self._sampled = 0
 
     def _listing(self, scope: Scope) -> Listing:
         listing = self._listings.get(scope)
@@ -33,7 +43,7 @@ class Lists(Singles):
         return listing
 
     def _begin_again(self, now: float) -> None:
-        """Read lists anew from their beginning: pages show less than they did."""
+        """Read lists anew from their beginning: pages show less, or more, than they did."""
         for scope, listing in [*self._listings.items()]:
             if listing.watched:
                 self._restart(scope, listing, now)
@@ -47,6 +57,14 @@ class Lists(Singles):
         self._sweeps = {page: None for page in self._sweeps if page.scope != scope}
         listing.restart(self._sizes.size, now)
         self._sweeps[scope.page(FRONT)] = None
+
+    def _seek(self, listing: Listing, now: float) -> None:
+        """Read by itself what no page of a list shows any more that was read anew."""
+        for name in listing.sought:
+            place = self._place_of(name)
+            if self._tracker.is_live(name) and (place is None or not self._is_read(place)):
+                self._uncover(name, now)
+        listing.sought = set()
 
     def _is_read(self, page: ListPage) -> bool:
         """Return whether a page is still one that is read."""

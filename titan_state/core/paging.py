@@ -19,16 +19,9 @@ if TYPE_CHECKING:
 
     from titan_state.core.outlook import Forecast
     from titan_state.core.record import Record
-    from titan_state.core.tracker import Tracker
-
-RECHECK_LAGS: Final = 2
-"""After how many replica lags, at the earliest, a page is read again that shows only executions that have finished."""
 
 FINISHED_SHARE: Final = 0.05
 """Which share of the reads goes at most to pages that would not be worth it but for finished executions on them."""
-
-SWEEP_LAGS: Final = 6
-"""After how many replica lags a list is swept again that does not show new executions first."""
 
 DRY_SHARE: Final = 50
 """An exploration goes on over one page that shows none of them for so many executions that are read by themselves."""
@@ -39,20 +32,6 @@ SAMPLED: Final = 8
 
 class Paging(Lists):
     """Lists that are read page by page."""
-
-    def __init__(
-        self, tracker: Tracker, *, interval_s: float, newest_first: bool, page_size: int, largest_page: int
-    ) -> None:
-        super().__init__(
-            tracker,
-            interval_s=interval_s,
-            newest_first=newest_first,
-            page_size=page_size,
-            largest_page=largest_page,
-        )
-        self._sweep_again_s = max(interval_s, SWEEP_LAGS * tracker.thresholds.replica_lag_s)
-        self._recheck_s = max(interval_s, RECHECK_LAGS * tracker.thresholds.replica_lag_s)
-        self._sampled = 0
 
     # What is watched.
 
@@ -111,7 +90,7 @@ class Paging(Lists):
         if listing is None:
             self._agenda.settle(target)
             return False
-        follows = target.status is None and (shown.last is False or listing.goes_beyond(shown))
+        follows = target.status is None and (listing.goes_beyond(shown) if shown.last is None else not shown.last)
         if self._sizes.took(target, shown, follows=follows):
             self._begin_again(now)
             self._agenda.settle(target)
@@ -236,6 +215,7 @@ class Paging(Lists):
                 listing.sweep = listing.following(target.page, shown)
                 self._sweeps[target.at(listing.sweep)] = None
                 return False
+            self._seek(listing, now)
             listing.sweep = None if listing.newest_first else 0  # else new executions may show anywhere: begin again
             listing.sweeps_from = now + self._sweep_again_s
             return True

@@ -107,8 +107,8 @@ class Planner(Filtering):
             return None
         if isinstance(target, ListPage):
             self._sweeps.pop(target, None)
-            if target.page != FRONT and target.page not in self._listings[target.scope].windows:
-                self._sizes.begin(target)
+            if target.page != FRONT:
+                self._sizes.begin(target, now, is_new=target.page not in self._listings[target.scope].windows)
         self._tell(target, now, reason)
         self._in_flight[target] = now
         return Choice(target, Priority.POLL)
@@ -233,7 +233,7 @@ class Planner(Filtering):
         if isinstance(target, ListPage):
             if target.status is not None and self._filter_failed(refused=refused):
                 return False
-            if self._sizes.failed(target, refused=refused):
+            if self._sizes.failed(target, now, refused=refused):
                 self._begin_again(now)
             is_planned = target.scope in self._listings
         else:

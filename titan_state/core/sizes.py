@@ -2,11 +2,12 @@
 
 How many a service sends at most is not documented. One page, which is to be read anyway, is asked for larger than
 usual: if more come than usual, that is the size from then on; if the service refuses it, or later sends less, that is
-taken back. Pure.
+taken back; if larger pages fail otherwise, for a while. Pure.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ TRIALS: Final = 2
 
 FAILURES: Final = 2
 """After how many failures in a row of larger pages usual ones are asked for again: they may be too much for it."""
+
+AGAIN_S: Final = 600.0
+"""After how many seconds a larger page is tried again that failed without being refused: it may have been an outage."""
 
 
 class Sizes:
@@ -40,10 +44,21 @@ class Sizes:
         self._trials_left = TRIALS if largest > usual else 0
         self._trial: ListPage | None = None
         self._failures = 0
+        self._again_at = inf
 
-    def begin(self, page: ListPage) -> None:
-        """Ask for a larger page with the read of one that was never read, if that is not decided yet."""
-        if self._trials_left and self._trial is None:
+    def begin(self, page: ListPage, now: float, *, is_new: bool) -> None:
+        """Ask for a larger page with a read, if that is not decided yet, or is to be tried again.
+
+        Args:
+            page: The page.
+            now: The time.
+            is_new: Whether it was never read.
+        """
+        if self._trial is not None:
+            return
+        if now >= self._again_at:
+            self._trial = page
+        elif self._trials_left and is_new:
             self._trials_left -= 1
             self._trial = page
 
@@ -52,7 +67,7 @@ class Sizes:
         return self._largest if page == self._trial else self.size
 
     def took(self, page: ListPage, shown: Shown, *, follows: bool) -> bool:
-        """Take in what a page showed; return whether the service sends less than it did.
+        """Take in what a page showed; return whether pages show more or less from now on, so that all move.
 
         Args:
             page: The page.
@@ -63,9 +78,11 @@ class Sizes:
             self._trial = None
             if shown.count > self.usual:
                 self.size = self._largest if shown.last else shown.count
-            if shown.count > self.usual or not shown.last:
-                self._trials_left = 0
-            return False
+            elif shown.last:
+                return False  # that was all there is: it tells nothing
+            is_again = self._again_at < inf
+            self._trials_left, self._again_at = 0, inf
+            return is_again and self.size > self.usual
         if shown.asked <= self.usual:
             return False
         self._failures = 0
@@ -74,11 +91,12 @@ class Sizes:
         self.size = max(self.usual, shown.count)
         return True
 
-    def failed(self, page: ListPage, *, refused: bool) -> bool:
+    def failed(self, page: ListPage, now: float, *, refused: bool) -> bool:
         """Take in that a page could not be read; return whether pages are smaller from now on than they were.
 
         Args:
             page: The page.
+            now: The time.
             refused: Whether the service, or its answer, says that the same request will fail again.
         """
         if self.of(page) <= self.usual:
@@ -88,5 +106,6 @@ class Sizes:
             return False
         was_larger = self.size > self.usual
         self._trial, self._trials_left, self._failures = None, 0, 0
+        self._again_at = inf if refused else now + AGAIN_S
         self.size = self.usual
         return was_larger

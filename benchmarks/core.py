@@ -20,9 +20,9 @@ from importlib import metadata
 from pathlib import Path
 
 from titan_state import Execution, Lifecycle, Tracker
-from titan_state.core.listing import Shown
 from titan_state.core.planner import Planner
 from titan_state.core.record import Record
+from titan_state.core.window import Shown
 
 SEED = 20_260
 LIVE = 100_000

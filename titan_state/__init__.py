@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from titan_state.core.events import Event as Event
     from titan_state.core.events import Transitioned as Transitioned
     from titan_state.core.execution import Execution as Execution
+    from titan_state.core.explanation import Explanation as Explanation
     from titan_state.core.lifecycle import Action as Action
     from titan_state.core.lifecycle import Lifecycle as Lifecycle
     from titan_state.core.lifecycle import Move as Move
@@ -96,6 +97,7 @@ _HOMES = {
         "Transitioned",
     ),
     "core.execution": ("Execution",),
+    "core.explanation": ("Explanation",),
     "core.lifecycle": ("Action", "Lifecycle", "Move", "Status", "Verdict"),
     "core.tracker": ("Tracker",),
     "errors": (

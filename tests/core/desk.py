@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from scene import Scene
 
-from titan_state.core.listing import Shown
 from titan_state.core.planner import Planner
 from titan_state.core.reads import ListPage
+from titan_state.core.window import Shown
 
 ALL = ListPage(None, 0)
 NEXT = ListPage(None, 1)
@@ -39,7 +39,8 @@ class Desk(Scene):
         """Answer the read of a page, which shows executions in their statuses."""
         for name, status in shows.items():
             self.see(status, now, name=name, task_id=target.task_id or task_id)
-        return self.planner.page_read(target, Shown(list(shows), last, ends_new), sent_at=now, now=now)
+        shown = Shown(list(shows), last, ends_new, offset=100 * max(0, target.page))
+        return self.planner.page_read(target, shown, sent_at=now, now=now)
 
     def play(self, until, answer, now=0.0):
         """Let `answer` answer every read when it is due, and return what was read, with the times."""

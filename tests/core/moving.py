@@ -8,10 +8,10 @@ from math import inf
 from desk import Desk
 
 from titan_state import Execution
-from titan_state.core.listing import Shown
 from titan_state.core.planner import Planner
 from titan_state.core.reads import ListPage
 from titan_state.core.retention import Baseline
+from titan_state.core.window import Shown
 
 
 class MovingList(Desk):
@@ -26,6 +26,7 @@ class MovingList(Desk):
         refuses: From how many on a request for so many at once is refused.
         breaks: From how many on it fails, but is not refused.
         filters: Whether the list can be of one status; "refused" if asking for it is an error.
+        total: What is told of how many there are, by that and by where the page ends; None if nothing is.
         lags: How many of the newest executions each answer does not show yet: replicas lag behind.
     """
 
@@ -38,7 +39,7 @@ class MovingList(Desk):
         self.filters = False
         self.lags = repeat(0)
         self.asked = []
-        self.tells_total = tells_total
+        self.total = (lambda there, end: there) if tells_total else None
         self.baseline = Baseline() if watch else None
         self.names = []
         self.statuses = {}
@@ -76,15 +77,16 @@ class MovingList(Desk):
         for name in names:
             execution = Execution(name, self.statuses[name])
             self.tracker.observe(execution, sent_at=now, received_at=now, baseline=self.baseline)
+        end = offset + len(names)
         shown = Shown(
             names,
-            last=offset + len(names) >= len(there) if self.tells_total else None,
+            last=None if self.total is None else end >= len(there),
             ends_new=ends_new,
             offset=offset,
             asked=limit,
             fresh=fresh,
             names=tuple(names),
-            total=len(there) if self.tells_total else None,
+            total=None if self.total is None else self.total(len(there), end),
             strangers=0 if target.status is None else sum(self.statuses[name] != target.status for name in names),
         )
         if self.planner.page_read(target, shown, sent_at=now, now=now):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from titan_state.core.arrivals import LAG_S, RECENT_S, USUAL_S, Arrivals
+from titan_state.core.arrivals import DOUBTS, LAG_S, RECENT_S, USUAL_S, Arrivals
 
 
 def front(arrivals: Arrivals, at: float, *, total: int | None = None, fresh: int = 0) -> float:
@@ -52,8 +52,8 @@ def test_a_lagging_replica_takes_nothing_back():
     assert arrivals.rate() == pytest.approx(rate, rel=0.05)
 
 
-def test_a_total_that_stays_lower_is_believed():
-    """Executions that were deleted come back no more; until that is clear nothing is expected on top."""
+def test_what_is_gone_has_arrived_all_the_same():
+    """A total that stays lower is that of a list of which a part is gone: what arrives after that counts from there."""
     arrivals = Arrivals()
     front(arrivals, 0.0, total=100)
     front(arrivals, 1.0, total=110)
@@ -62,8 +62,36 @@ def test_a_total_that_stays_lower_is_believed():
         assert arrivals.count == 10
         assert arrivals.by(at + 0.1) < 12
         at += 0.5
-        front(arrivals, at, total=108)
-    assert arrivals.count == 8
+        told = front(arrivals, at, total=60)
+    assert told == arrivals.count == 10
+    assert front(arrivals, at + 1.0, total=62) == 12
+
+
+def test_a_total_that_depends_on_the_page_is_none():
+    """A service that only says that there is more tells nothing of arrivals; new executions at the front do."""
+    arrivals = Arrivals()
+    at = 0.0
+    for _ in range(DOUBTS + 1):
+        front(arrivals, at, total=101)
+        arrivals.told(0, 501, at + 0.5, at_front=False, counts_fresh=False)
+        at += 1.0
+    count = arrivals.count
+    assert front(arrivals, at, total=101) == count
+    arrivals.told(0, 801, at + 0.5, at_front=False, counts_fresh=False)
+    assert front(arrivals, at + 1.0, total=101, fresh=2) == count + 2
+
+
+def test_what_is_found_again_tells_of_a_list_whose_beginning_is_not_read():
+    """A total that stays where it was, while executions are pushed back, is none."""
+    arrivals = Arrivals()
+    page = {"at_front": False, "counts_fresh": False}
+    assert arrivals.told(0, 100, 0.0, **page) == 0
+    assert arrivals.found(0.0, 0.0, 100, 0.0, former=0.0) == 0
+    told = arrivals.told(0, 102, 1.0, **page)
+    assert arrivals.found(3.0, told, 102, 1.0, former=0.0) == told == 2
+    told = arrivals.told(0, 102, 2.0, **page)
+    assert arrivals.found(5.0, told, 102, 2.0, former=told) == 5
+    assert arrivals.told(0, 150, 3.0, **page) == 5
 
 
 def test_answers_out_of_order_count_once():

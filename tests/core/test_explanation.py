@@ -39,7 +39,7 @@ def test_the_expected_delay_is_told():
     explanation = world.planner.explain()
     assert explanation.pages == 4
     assert explanation.expected_delay_s == pytest.approx(1.0, rel=0.3)
-    assert "4 pages and 0 single executions at 120 a minute" in str(explanation)
+    assert "pages: 4, single executions: 0, reads a minute: 120; a change" in str(explanation)
 
 
 def test_nothing_to_read_has_no_delay():

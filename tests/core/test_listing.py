@@ -8,8 +8,9 @@ import attrs
 import pytest
 from moving import MovingList
 
-from titan_state.core.listing import Listing, Shown
+from titan_state.core.listing import Listing
 from titan_state.core.reads import ListPage
+from titan_state.core.window import Shown
 
 
 @pytest.mark.parametrize("tells_total", [True, False])
@@ -154,7 +155,7 @@ def test_what_lagging_replicas_cut_off_is_not_looked_for(tells_total, part):
     now = world.pass_time(120.0, now)
     singles = [target for _, target, _ in world.log if not isinstance(target, ListPage)]
     assert len(singles) < len(world.log) / part
-    assert not world.unseen(now - 30.0)
+    assert not world.unseen(now - 60.0)
 
 
 def test_a_pause_after_many_have_arrived_scatters_nothing():

@@ -19,7 +19,12 @@ FIRST_ARRIVAL_S: Final = 60.0
 """The prior: one new execution in so many seconds. No source gives one; it counts as one arrival."""
 
 LAG_S: Final = 5.0
-"""For how many seconds a total that is less than one before is taken for that of a replica that lags."""
+"""For how many seconds a total that is less than one before is taken for that of a replica that lags; after that it
+is that of a list of which a part is gone."""
+
+
+DOUBTS: Final = 3
+"""After how many reads of the first page in a row that tell the same, while others tell more, a total is none."""
 
 
 @attrs.define
@@ -48,7 +53,7 @@ class Arrivals:
     """How many executions have arrived.
 
     Attributes:
-        count: How many there were since the list was first read, as far as is known.
+        count: How many have since the list was first read, as far as is known.
         counted_at: As of when.
     """
 
@@ -60,6 +65,8 @@ class Arrivals:
     _highest_at: float = -inf
     _is_total: bool = True
     _front_total: int | None = None
+    _is_front_exceeded: bool = False
+    _doubts: int = 0
 
     def rate(self) -> float:
         """Return how many arrive per second, as far as is known."""
@@ -87,10 +94,12 @@ class Arrivals:
         is_first = self.counted_at == -inf
         if is_first:
             self.saw(0.0, sent_at)
-        elif at_front and fresh and total is not None and total == self._front_total:
-            self._is_total = False  # what does not grow with what is new is no total
+        elif at_front:
+            self._check(fresh, total)
         if is_first or at_front:
-            self._front_total = total
+            self._front_total, self._is_front_exceeded = total, False
+        elif total is not None and self._front_total is not None and total > self._front_total:
+            self._is_front_exceeded = True
         if not self._is_total or total is None:
             if counts_fresh and not is_first:
                 self.saw(self.count + fresh, sent_at)
@@ -99,10 +108,50 @@ class Arrivals:
             self._nothing = total - self.count
         count = total - self._nothing
         if sent_at > self.counted_at:
-            is_lagging = count < self.count and sent_at - self._highest_at <= LAG_S
-            self._highest_at = self._highest_at if is_lagging else sent_at
-            self.saw(self.count if is_lagging else count, sent_at)
+            if count >= self.count:
+                self._highest_at = sent_at
+            elif sent_at - self._highest_at > LAG_S:  # so many are gone, most likely those that came first
+                self._nothing -= self.count - count
+                self._highest_at, count = sent_at, self.count
+            self.saw(max(self.count, count), sent_at)
         return count
+
+    def found(self, count: float, told: float, total: int | None, sent_at: float, *, former: float) -> float:
+        """Take in where executions of a list were found again of which the first page is not watched.
+
+        Args:
+            count: How many have arrived if they are there.
+            told: What `told` returned of the page.
+            total: How many there are in all by the service's word, None if it does not say.
+            sent_at: When the read was sent.
+            former: What `told` returned where they were seen before.
+
+        Returns:
+            How many had arrived where the page was made.
+        """
+        if self._is_total and total is not None:
+            if not count > told == former:
+                return told
+            self._disprove()  # they were pushed back, and it has not grown
+        self.saw(max(self.count, count), sent_at)
+        return self.count
+
+    def _check(self, fresh: int, total: int | None) -> None:
+        """See whether the total can be one: it grows with what is new, and is the same for all pages."""
+        if total is None or total != self._front_total:
+            self._doubts = 0
+        elif fresh:
+            self._disprove()
+        elif self._is_front_exceeded:
+            self._doubts += 1
+            if self._doubts >= DOUBTS:  # fewer may be those of replicas that lag
+                self._disprove()
+
+    def _disprove(self) -> None:
+        """Believe no total any more, nor what was learned from it."""
+        if self._is_total:
+            self._is_total = False
+            self._usual, self._recent = Pace(USUAL_S), Pace(RECENT_S)
 
     def saw(self, count: float, sent_at: float) -> None:
         """Take in that so many have arrived by a time."""

@@ -52,10 +52,10 @@ class Explanation:
     expected_delay_s: float | None
 
     def __str__(self) -> str:
-        delay = "nothing is read in turn"
-        if self.expected_delay_s is not None:
-            delay = f"a change is noticed after {self.expected_delay_s:.3g} s on average"
-        return f"{self.pages} pages and {self.singles} single executions at {self.per_minute:.0f} a minute: {delay}"
+        if self.expected_delay_s is None:
+            return "nothing is read in turn"
+        load = f"pages: {self.pages}, single executions: {self.singles}, reads a minute: {self.per_minute:.0f}"
+        return f"{load}; a change is noticed after {self.expected_delay_s:.3g} s on average"
 
 
 @attrs.frozen

@@ -22,8 +22,9 @@ from titan_state.core.reads import Scope
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from titan_state.core.listing import Listing, Shown, Window
+    from titan_state.core.listing import Listing
     from titan_state.core.reads import ListPage
+    from titan_state.core.window import Shown, Window
 
 RARE: Final = 1 / 3
 """A list of one status is read while no more than so many changes are expected for each read."""

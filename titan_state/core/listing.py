@@ -10,14 +10,12 @@ by what the next answer shows. What to read is the planner's business.
 from __future__ import annotations
 
 from math import ceil, inf, sqrt
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from titan_state.core.arrivals import Arrivals
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from titan_state.core.window import Shown, Taken, Window
 
 FRONT: Final = 0
 """The window at the beginning of a list."""
@@ -35,84 +33,6 @@ ANCHORS: Final = 5
 """By how many executions of a window it is found again: by the first of them that is still there."""
 
 
-@attrs.frozen
-class Shown:
-    """What a page showed.
-
-    Attributes:
-        ids: The ids of the watched executions on it, in its order.
-        last: Whether it is the last page; None if it does not tell.
-        ends_new: Whether the last execution on it was not known before.
-        offset: How many executions the service was asked to pass over.
-        asked: How many executions the service was asked for.
-        fresh: How many executions at its beginning were not known before.
-        names: The ids of all executions on it, watched or not.
-        broken: How many more were on it that could not be read.
-        total: How many there are in all by the service's own word, None if it does not say.
-        strangers: How many on it are in another status than was asked for.
-    """
-
-    ids: Sequence[str]
-    last: bool | None
-    ends_new: bool = False
-    offset: int = 0
-    asked: int = 0
-    fresh: int = 0
-    names: tuple[str, ...] = ()
-    broken: int = 0
-    total: int | None = None
-    strangers: int = 0
-
-    @property
-    def count(self) -> int:
-        """How many executions were on it."""
-        return len(self.names) + self.broken
-
-
-@attrs.define
-class Window:
-    """What one answer showed.
-
-    Attributes:
-        offset: Where it began when it was read.
-        arrived: How many had arrived by then.
-        read_at: When the last read was sent.
-        members: The executions in it that are kept, in the list's order.
-        anchors: Some executions in it, each with its place.
-        lost: How many reads in a row have shown nothing of it.
-        cut: When the last reads in a row were sent that have shown a part of it only.
-        live: How many executions in it lived when it was read, but for those that are read on another list.
-    """
-
-    offset: int
-    arrived: float
-    read_at: float
-    members: tuple[str, ...] = ()
-    anchors: tuple[tuple[str, int], ...] = ()
-    lost: int = 0
-    cut: tuple[float, ...] = ()
-    live: int = 0
-
-
-@attrs.frozen
-class Taken:
-    """What became of a page.
-
-    Attributes:
-        number: The window that it showed: another than was asked for where that was elsewhere.
-        former: What that was before, None if it is new.
-        is_whole: Whether all of it was shown.
-        outside: The executions that were shown beside it.
-        is_recent: Whether it is at the front, or behind it where that was not known before: what follows may be new.
-    """
-
-    number: int
-    former: Window | None
-    is_whole: bool
-    outside: frozenset[str]
-    is_recent: bool
-
-
 @attrs.define
 class Listing:
     """What is known of one list.
@@ -124,6 +44,7 @@ class Listing:
         windows: What is read again, by its number.
         sweep: The window that the sweep over the whole list has come to, None if there is none.
         sweeps_from: When the sweep may begin.
+        length: How many executions it had when a sweep came to its end; 0 if none has.
         dry: How many pages in a row an exploration has read for nothing.
         yields: How many live executions pages show that a sweep reads for the first time, on average of late.
         arrivals: How many have arrived.
@@ -136,6 +57,7 @@ class Listing:
     windows: dict[int, Window] = attrs.field(factory=dict)
     sweep: int | None = None
     sweeps_from: float = -inf
+    length: int = 0
     dry: int = 0
     yields: float = UNSEEN_YIELD
     arrivals: Arrivals = attrs.field(factory=Arrivals)
@@ -144,6 +66,7 @@ class Listing:
     _starts: dict[int, tuple[int, float]] = attrs.field(factory=dict)
     _own: int = 0
     _made: int = 0
+    _searched: int = -1
     _gaps: set[int] = attrs.field(factory=set)
 
     def restart(self, size: int, now: float) -> None:
@@ -196,6 +119,41 @@ class Listing:
         """Return how many have pushed the others back since so many had arrived."""
         return by_now - arrived if self.newest_first else 0.0
 
+    def between(self, most: int, now: float) -> list[int]:
+        """Return the numbers of new windows where no window shows anything: next to those that do, another each time.
+
+        Args:
+            most: How many at most.
+            now: The time.
+        """
+        places = sorted((self.offset(number, now), len(window.members)) for number, window in self.windows.items())
+        begins, end = set(), 0
+        for begin, count in places:
+            if begin > end:
+                begins |= {end, max(end, begin - self.size)}
+            end = max(end, begin + count)
+        in_turn = sorted(begins | {end}, key=lambda begin: (begin <= self._searched, begin))[:most]
+        self._searched = in_turn[-1] if in_turn else -1
+        return [self._make(begin, now) for begin in in_turn]
+
+    def behind(self, number: int, now: float) -> int:
+        """Return the number of the window that begins next behind another one, a new one if that is the last."""
+        here = self.offset(number, now)
+        places = [(self.offset(other, now), other) for other in self.windows]
+        behind = min((place for place in places if place[0] > here), default=None)
+        if behind is not None:
+            return behind[1]
+        following = number + 1 if number >= 0 and number + 1 not in self.windows else None
+        return self._make(here + len(self.windows[number].members), now, following)
+
+    def _make(self, begin: int, now: float, number: int | None = None) -> int:
+        """Return the number of a new window that begins somewhere now."""
+        if number is None:
+            self._made -= 1
+            number = self._made
+        self._starts[number] = (begin, self.arrivals.by(now))
+        return number
+
     # What a page tells of the list.
 
     def ends(self, shown: Shown) -> bool:
@@ -228,6 +186,7 @@ class Listing:
         arrived = self.arrivals.told(
             shown.fresh, shown.total, sent_at, at_front=at_front, counts_fresh=at_front or number in self._gaps
         )
+        arrived = self.arrivals.count if at_front else arrived
         begins, since = self._starts.pop(number, (shown.offset, arrived))
         places = {name: place for place, name in enumerate(shown.names)}
         former = self.windows.get(number)
@@ -236,7 +195,8 @@ class Listing:
         hidden, is_cut = 0, False
         if former is None and self.newest_first:  # a replica that lags passes over what another did not show yet
             moved = min(0, round(begins + arrived - since) - shown.offset)
-            moved = moved if -moved < shown.count else 0
+            if -moved >= shown.count:  # rather, a part of the list is gone
+                moved, arrived = 0, self.arrivals.count
         elif former is not None and former.anchors and self.newest_first:
             found = next(((places[name] - place) for name, place in former.anchors if name in places), None)
             if at_front:
@@ -250,15 +210,16 @@ class Listing:
                 number, former, is_recent = self._made, None, True
             else:
                 moved, is_cut = found, found != 0
-                if not self.watched and shown.total is None:
+                if abs(moved) <= abs(moved + self.arrivals.count - arrived):
+                    arrived = self.arrivals.count  # it is where it was reckoned: no replica that lags told less
+                if not self.watched:
                     came = former.arrived + shown.offset + moved - former.offset
-                    self.arrivals.saw(max(self.arrivals.count, came), sent_at)
-                    arrived = self.arrivals.count
+                    arrived = self.arrivals.found(came, arrived, shown.total, sent_at, former=former.arrived)
+        shift = hidden - moved
         outside = frozenset(
-            name for name, place in places.items() if moved and not 0 <= place - moved < len(shown.names)
+            name for name, place in places.items() if shift and not 0 <= place + shift < len(shown.names)
         )
         inside = tuple(name for name in names if name not in outside)
-        shift = hidden - moved
         anchors = tuple((shown.names[place], place + shift) for place in _spread(len(places) - 1)) if places else ()
         cut = (*former.cut[-LOOKED_FOR:], sent_at) if former is not None and is_cut else ()
         self.windows[number] = Window(shown.offset + moved, arrived, sent_at, inside, anchors, cut=cut)
@@ -289,7 +250,7 @@ class Listing:
         end = shown.offset + shown.count
         return any(window.offset + len(window.members) / 2 > end for window in self.windows.values())
 
-    def shown_since(self, number: int, since: float) -> dict[str, int]:
+    def shown_since(self, number: int, since: float = -inf) -> dict[str, int]:
         """Return what windows near to one have shown since a time, each execution with the number of its window."""
         near = 2 * self.size
         here = self.windows[number].offset

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from math import ceil, inf
 from typing import TYPE_CHECKING, Final
 
-from titan_state.core.listing import FRONT, Listing
+from titan_state.core.listing import FRONT, LOOKED_FOR, Listing
 from titan_state.core.reads import ListPage, Scope
 from titan_state.core.singles import Singles
 from titan_state.core.sizes import Sizes
 
 if TYPE_CHECKING:
     from titan_state.core.tracker import Tracker
-
+    from titan_state.core.window import Window
 
 RECHECK_LAGS: Final = 2
 """After how many replica lags, at the earliest, a page is read again that shows only executions that have finished."""
 
 SWEEP_LAGS: Final = 6
 """After how many replica lags a list is swept again that does not show new executions first."""
+
+SCATTERED: Final = 3
+"""A page of a list is looked for when so many executions of it are likely to be read one by one that were lost."""
 
 
 class Lists(Singles):
@@ -35,6 +39,8 @@ class Lists(Singles):
         self._sweep_again_s = max(interval_s, SWEEP_LAGS * tracker.thresholds.replica_lag_s)
         self._recheck_s = max(interval_s, RECHECK_LAGS * tracker.thresholds.replica_lag_s)
         self._sampled = 0
+        self._scattered: set[str] = set()
+        self._gather_from = -inf
 
     def _listing(self, scope: Scope) -> Listing:
         listing = self._listings.get(scope)
@@ -56,7 +62,33 @@ class Lists(Singles):
             self._agenda.drop(scope.page(number))
         self._sweeps = {page: None for page in self._sweeps if page.scope != scope}
         listing.restart(self._sizes.size, now)
+        self._sizes.forget(scope)
+        for name in listing.sought:
+            place = self._place_of(name)
+            if place is not None and place.scope == scope:
+                self._place(name, None)
         self._sweeps[scope.page(FRONT)] = None
+
+    def _gather(self, now: float) -> None:
+        """Look for the pages of executions that are read one by one because they were lost sight of.
+
+        They are between the windows of a list, most of them beside what they have left.
+        """
+        if now < self._gather_from or len(self._scattered) < SCATTERED:
+            return
+        self._gather_from = now + self._look_again_s
+        alone = self._strays | self._ids
+        self._scattered = {name for name in self._scattered if name in alone and self._tracker.is_live(name)}
+        for scope, listing in self._listings.items():
+            if not listing.watched or not listing.newest_first or listing.sweep is not None or not listing.length:
+                continue
+            tasks = (None, scope.task_id)
+            count = sum(scope.task_id is None or self._tracker.task_of(name) in tasks for name in self._scattered)
+            if count > SCATTERED * ceil(listing.length / listing.size):
+                self._restart(scope, listing, now)
+                continue
+            for number in listing.between(count // SCATTERED, now):
+                self._plan(scope.page(number), now)
 
     def _seek(self, listing: Listing, now: float) -> None:
         """Read by itself what no page of a list shows any more that was read anew."""
@@ -74,13 +106,18 @@ class Lists(Singles):
     def _cover(self, execution_id: str) -> None:
         """Read no longer by itself what a page shows."""
         self._strays.discard(execution_id)
+        self._scattered.discard(execution_id)
         if execution_id in self._agenda:
             self._agenda.drop(execution_id)
             self._looked_at.pop(execution_id, None)
 
-    def _uncover(self, execution_id: str, due: float) -> None:
-        """Read by itself what no page shows together with others."""
+    def _uncover(self, execution_id: str, due: float, *, lost: bool = True) -> None:
+        """Read by itself what no page shows together with others, or none is known to."""
         self._place(execution_id, None)
+        if lost:
+            self._scattered.add(execution_id)
+        else:
+            self._scattered.discard(execution_id)
         if execution_id not in self._ids:
             self._strays.add(execution_id)
         self._plan(execution_id, due)
@@ -93,10 +130,38 @@ class Lists(Singles):
         task_id = self._tracker.task_of(execution_id)
         return bool(lists) and (task_id is None or None in lists or task_id in lists)
 
+    def _is_stray(self, execution_id: str, page: ListPage, read_at: float) -> bool:
+        """Return whether an execution that a page showed before is shown by no other, as far as is known."""
+        place = self._place_of(execution_id)
+        if place == page:
+            return True
+        seen = self._tracker.seen_at(execution_id)
+        return not (place is not None and self._is_read(place)) and seen is not None and seen[0] <= read_at
+
+    def _is_overlooked(self, execution_id: str, window: Window) -> bool:
+        """Return whether an execution has not shown since some reads in a row, of which each has cut a part off."""
+        record = self._tracker.record(execution_id)
+        return record is None or (len(window.cut) > LOOKED_FOR and record.seen_sent < window.cut[0])
+
+    def _place_strays(self, listing: Listing, page: ListPage, strays: list[str], now: float) -> None:
+        """Look for executions that have left a page: new ones push them to the next; else one by one."""
+        delay_s = 0.0
+        if strays and page.status is None and listing.newest_first:
+            self._plan(page.at(listing.behind(page.page, now)), now)
+            delay_s = 2 * self._interval_s  # the next page may show them before
+        for name in strays:
+            if self._tracker.is_live(name):
+                self._uncover(name, now + delay_s)
+            else:
+                self._place(name, None)
+                if name in self._ids and name not in self._in_flight:
+                    self._plan_single(name, now, now)
+
     def _drop_list(self, scope: Scope) -> None:
         listing = self._listings.pop(scope, None)
         if listing is None:
             return
+        self._sizes.forget(scope)
         for target in self._agenda:
             if isinstance(target, ListPage) and target.scope == scope:
                 self._agenda.drop(target)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from titan_state.core.listing import FRONT, FULL, LOOKED_FOR, Listing, Shown, Taken, Window
+from titan_state.core.listing import FRONT, FULL, LOOKED_FOR, Listing
 from titan_state.core.lists import Lists
 from titan_state.core.reads import ListPage, Scope
 from titan_state.core.record import UNSEEN
 from titan_state.core.singles import ROUNDS
+from titan_state.core.window import Shown, Taken, Window
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -110,20 +111,44 @@ class Paging(Lists):
         if listing.is_front(page.page):
             self._spill(listing, page, shown, taken.former, now)
         touched = self._settle(listing, page, shown, taken, alive, now)
-        there = [record.id for record in self._living(listing.windows[page.page], page)]
-        listing.windows[page.page].live = len(there)
-        if len(there) > 1 or listing.is_front(page.page):
-            self._share_page(listing, page, now)
-        else:
-            self._keep_little(listing, page, there, now)
+        self._keep(listing, page, now)
         if listing.is_overflowing():
             touched.add(target.at(FRONT))
         for other in touched:
             self._share_page(listing, other, now)
         self._agenda.settle(target)
-        if taken.is_recent and listing.sweep != target.page:
+        is_open = taken.former is None and listing.sweep is None and shown.names[-1:] and shown.names[-1] in alive
+        if (taken.is_recent or is_open) and listing.sweep != target.page:
             self._fill(listing, page, shown, now, last=last)
         return self._go_on(listing, target, shown, now, last=last, worth=len(alive) > 1)
+
+    def _keep(self, listing: Listing, page: ListPage, now: float) -> None:
+        """Plan to read a page again, if it shows anything that others do not."""
+        window = listing.windows[page.page]
+        there = [record.id for record in self._living(window, page)]
+        window.live = len(there)
+        if listing.is_front(page.page):
+            self._share_page(listing, page, now)
+            return
+        if len(there) > 1:
+            self._share_page(listing, page, now)
+        else:
+            self._keep_little(listing, page, there, now)
+        if not window.members or (page.status is None and self._is_double(listing, page)):
+            self._agenda.drop(page)
+            del listing.windows[page.page]
+
+    def _is_double(self, listing: Listing, page: ListPage) -> bool:
+        """Return whether all that a page shows is shown by other pages of its list."""
+        rest = []
+        for name in listing.windows[page.page].members:
+            place = self._place_of(name)
+            if place == page:
+                return False
+            if place is None or place.scope != page.scope or not self._is_read(place):
+                rest.append(name)
+        elsewhere = listing.shown_since(page.page) if rest else {}
+        return all(name in elsewhere for name in rest)
 
     def _fill(self, listing: Listing, page: ListPage, shown: Shown, now: float, *, last: bool) -> None:
         """Read what follows the front, where more has arrived than one page shows."""
@@ -162,6 +187,9 @@ class Paging(Lists):
                     self._place(name, page)
             elif name not in taken.outside:
                 self._place(name, page)
+            elif name in self._agenda:
+                self._share_single(name, listing.windows[page.page].read_at, now)
+                continue
             else:
                 self._uncover(name, now + self._longest_s() / ROUNDS)  # the page that it is on may show it before
                 continue
@@ -199,14 +227,11 @@ class Paging(Lists):
         """Plan for a page that shows a single live execution, or none: that one costs the same by itself."""
         for name in alive:
             if self._place_of(name) in (None, page):
-                self._uncover(name, now + self._interval_s)
-        members = listing.windows[page.page].members
-        if len(members) > len(alive):
+                self._uncover(name, now + self._interval_s, lost=False)
+        if len(listing.windows[page.page].members) > len(alive):
             self._share_page(listing, page, now)
         else:
             self._agenda.drop(page)
-        if not members:
-            del listing.windows[page.page]
 
     def _go_on(self, listing: Listing, target: ListPage, shown: Shown, now: float, *, last: bool, worth: bool) -> bool:
         """Plan the page after this one, where a sweep, an arrival or an exploration leads there."""
@@ -216,6 +241,7 @@ class Paging(Lists):
                 self._sweeps[target.at(listing.sweep)] = None
                 return False
             self._seek(listing, now)
+            listing.length = shown.offset + shown.count
             listing.sweep = None if listing.newest_first else 0  # else new executions may show anywhere: begin again
             listing.sweeps_from = now + self._sweep_again_s
             return True
@@ -282,36 +308,3 @@ class Paging(Lists):
             record = self._tracker.record(name)
             if record is not None and name in known and self._tracker.is_live(name):
                 self._tracker.outlook.stayed(record, former.read_at, float(step))
-
-    def _is_stray(self, execution_id: str, page: ListPage, read_at: float) -> bool:
-        """Return whether an execution that a page showed before is shown by no other, as far as is known."""
-        place = self._place_of(execution_id)
-        if place == page:
-            return True
-        seen = self._tracker.seen_at(execution_id)
-        return not (place is not None and self._is_read(place)) and seen is not None and seen[0] <= read_at
-
-    def _is_overlooked(self, execution_id: str, window: Window) -> bool:
-        """Return whether an execution has not shown since some reads in a row, of which each has cut a part off."""
-        record = self._tracker.record(execution_id)
-        return record is None or (len(window.cut) > LOOKED_FOR and record.seen_sent < window.cut[0])
-
-    def _place_strays(self, listing: Listing, page: ListPage, strays: list[str], now: float) -> None:
-        """Look for executions that have left a page: new ones push them to the next; else one by one."""
-        delay_s = 0.0
-        if (
-            strays
-            and page.status is None
-            and listing.newest_first
-            and page.page >= 0
-            and not listing.is_front(page.page + 1)
-        ):
-            self._plan(page.at(page.page + 1), now)
-            delay_s = 2 * self._interval_s  # the next page may show them before
-        for name in strays:
-            if self._tracker.is_live(name):
-                self._uncover(name, now + delay_s)
-            else:
-                self._place(name, None)
-                if name in self._ids and name not in self._in_flight:
-                    self._plan_single(name, now, now)

@@ -99,6 +99,7 @@ class Planner(Filtering):
                 self._tell(execution_id, now, "what was read last contradicts what is known")
                 return Choice(execution_id, Priority.CONFIRMATION)
         self._explore(now)
+        self._gather(now)
         self._consider_filters(now)
         self._review(now)
         self._turn += 1
@@ -136,8 +137,8 @@ class Planner(Filtering):
             return "it is to be read at this time"
         price = self._agenda.price(self._per_second)
         ago_s = now - entry.due + entry.span
-        story = f"{entry.unseen_at(now):.2g} unseen changes expected, the last look was {ago_s:.3g} s ago"
-        return f"{story}; worth {entry.worth_at(now):.3g} s of delay, at a price of {price:.3g} s"
+        story = f"{entry.unseen_at(now):.2f} unseen changes expected, the last look was {ago_s:.1f} s ago"
+        return f"{story}; worth {entry.worth_at(now):.2f} s of delay, at a price of {price:.2f} s"
 
     def _tell(self, target: Target, now: float, reason: str) -> None:
         name = f"execution {target}"

@@ -11,8 +11,8 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from titan_state.core.listing import Shown
-    from titan_state.core.reads import ListPage
+    from titan_state.core.reads import ListPage, Scope
+    from titan_state.core.window import Shown
 
 TRIALS: Final = 2
 """How often a larger page is asked for, to find out: a second time if the first was the last page of its list."""
@@ -62,6 +62,11 @@ class Sizes:
             self._trials_left -= 1
             self._trial = page
 
+    def forget(self, scope: Scope) -> None:
+        """Take in that pages of a list are not read any more as they were to be."""
+        if self._trial is not None and self._trial.scope == scope:
+            self._trial = None
+
     def of(self, page: ListPage) -> int:
         """Return how many executions to ask for, to read a page."""
         return self._largest if page == self._trial else self.size
@@ -92,7 +97,7 @@ class Sizes:
         return True
 
     def failed(self, page: ListPage, now: float, *, refused: bool) -> bool:
-        """Take in that a page could not be read; return whether pages are smaller from now on than they were.
+        """Take in that a page could not be read; return whether pages are smaller than they were, for a while at least.
 
         Args:
             page: The page.

@@ -18,8 +18,8 @@ import attrs
 from titan_state.clock import within
 from titan_state.core.budget import Priority
 from titan_state.core.execution import Execution
-from titan_state.core.listing import Shown
 from titan_state.core.reads import ListPage
+from titan_state.core.window import Shown
 from titan_state.errors import (
     ForbiddenError,
     InternalServiceError,

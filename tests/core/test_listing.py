@@ -106,7 +106,7 @@ def test_a_page_of_another_size_is_noticed():
     small = Shown(("d", "c"), None, offset=0, asked=100, names=("d", "c"))
     assert not listing.ends(small)
     assert listing.following(0, small) == 1
-    assert listing.offset(1, 0.0) == 2
+    assert listing.offset(1, 0.0) == 1  # one earlier: a replica that lags may show one less
     assert not listing.ends(Shown(("b", "a"), False, offset=2, asked=100, names=("b", "a")))
     assert listing.size == 2
     assert listing.ends(Shown(("b", "a"), False, offset=4, asked=100, names=("b", "a")))

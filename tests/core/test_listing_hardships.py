@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from math import inf
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moving import MovingList
 
+from titan_state.core.lists import PATROL
 from titan_state.core.reads import ListPage, Scope
 
 
@@ -45,7 +47,7 @@ def delete(world, names):
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    dice=st.randoms(use_true_random=False),
+    seed=st.integers(0, 2**32),
     size=st.sampled_from([5, 10, 20]),
     larger=st.sampled_from([1, 3, 10]),
     tells_total=st.booleans(),
@@ -53,8 +55,9 @@ def delete(world, names):
     often=st.sampled_from([0.1, 0.3, 0.6]),
     per_second=st.sampled_from([0.5, 2.0, 5.0]),
 )
-def test_nothing_live_is_forgotten(dice, size, larger, tells_total, lag, often, per_second):
+def test_nothing_live_is_forgotten(seed, size, larger, tells_total, lag, often, per_second):
     """Whatever replicas, bursts, deletions, pauses and outages do to a list, everything live on it is read."""
+    dice = Random(seed)  # chance, not malice: what a service never shows cannot be known
     world = MovingList(dice.choice([0, 15, 60, 150]), size=size, tells_total=tells_total)
     world.most = size * larger
     world.lags = iter(lambda: dice.randint(1, lag) if lag and dice.random() < often else 0, None)
@@ -76,7 +79,19 @@ def test_nothing_live_is_forgotten(dice, size, larger, tells_total, lag, often, 
     world.breaks = inf
     world.pass_time(100.0 + 10.0 * len(world.names) / size / per_second, now, per_second=per_second)
     assert forgotten(world) == set()
-    assert {name for name in world.names if not world.tracker.knows(name)} == set()
+
+
+@pytest.mark.parametrize("tells_total", [True, False])
+def test_what_was_passed_over_is_found_some_time(tells_total):
+    """Now and then a page is read that nothing asks for: there may be executions on it that no answer has shown."""
+    world = MovingList(10, tells_total=tells_total)
+    world.arrive(20, "completed")
+    world.arrive(12)
+    now = world.pass_time(60.0, 0.0)
+    world.statuses["hidden"] = "running"
+    world.names.insert(25, "hidden")
+    world.pass_time(6 * PATROL / 2.0, now)
+    assert world.tracker.is_live("hidden")
 
 
 @pytest.mark.parametrize("count", [9, 15, 40])
@@ -108,7 +123,7 @@ def test_deletions_leave_each_execution_on_one_page(tells_total, where):
     live = sum(world.tracker.is_live(name) for name in world.names)
     assert windows(world) <= 1.5 * live / 20 + 2
     assert singles(world) < 0.1
-    assert world.unseen(now - 60.0) == set()
+    assert world.unseen(now - 120.0) == set()
 
 
 @pytest.mark.parametrize("count", [100, 300])
@@ -121,7 +136,7 @@ def test_a_total_that_only_says_that_there_is_more_keeps_nothing_busy(count):
     now = world.pass_time(240.0, now)
     assert world.unseen(now - 120.0) == set()
     assert sum(1 for _, target, _ in world.log if target == ListPage(None, 0)) < len(world.log) / 2
-    assert windows(world) <= count / 10 + 1
+    assert windows(world) <= 1.3 * count / 10
 
 
 @pytest.mark.parametrize("arrivals", [0.1, 0.5, 1.0])
@@ -166,3 +181,13 @@ def test_a_trial_whose_list_is_let_go_is_over():
     world.planner.watch_list(None, 1.0)
     world.pass_time(5.0, 1.0)
     assert max(world.asked[-3:]) >= 100
+
+
+def test_an_empty_list_ends_where_it_begins():
+    """Without a total, a page that shows nothing is the end of a sweep; what comes later shows on the first page."""
+    world = MovingList(0, tells_total=False)
+    now = world.pass_time(30.0, 0.0)
+    assert {target.page for _, target, _ in world.log if target.page > 0} == set()
+    world.arrive(1)
+    world.pass_time(10.0, now)
+    assert world.tracker.is_live("e0000")

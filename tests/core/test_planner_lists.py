@@ -143,7 +143,7 @@ def test_an_execution_that_vanished_from_a_list_costs_nothing_more(listed):
 
     def answer(target, now):
         if isinstance(target, ListPage):
-            listed.page(target, now, pages[target.page] if target.page < 2 else {}, last=target.page > 0)
+            listed.page(target, now, pages[target.page] if target.page in (0, 1) else {}, last=target.page != 0)
         else:
             listed.read(target, now, None)
 

@@ -68,6 +68,11 @@ class Arrivals:
     _is_front_exceeded: bool = False
     _doubts: int = 0
 
+    @property
+    def are_told(self) -> bool:
+        """Whether the service tells a total that can be one, as far as is known."""
+        return self._is_total and self._nothing is not None
+
     def rate(self) -> float:
         """Return how many arrive per second, as far as is known."""
         return (self._usual.count + 1.0) / (self._usual.seconds + FIRST_ARRIVAL_S)

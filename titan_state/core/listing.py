@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from titan_state.core.arrivals import Arrivals
+from titan_state.core.arrivals import LAG_S, Arrivals
 from titan_state.core.window import Shown, Taken, Window
 
 FRONT: Final = 0
@@ -45,6 +45,7 @@ class Listing:
         sweep: The window that the sweep over the whole list has come to, None if there is none.
         sweeps_from: When the sweep may begin.
         length: How many executions it had when a sweep came to its end; 0 if none has.
+        patrol: The window that the patrol has come to, None if there is none.
         dry: How many pages in a row an exploration has read for nothing.
         yields: How many live executions pages show that a sweep reads for the first time, on average of late.
         arrivals: How many have arrived.
@@ -58,6 +59,7 @@ class Listing:
     sweep: int | None = None
     sweeps_from: float = -inf
     length: int = 0
+    patrol: int | None = None
     dry: int = 0
     yields: float = UNSEEN_YIELD
     arrivals: Arrivals = attrs.field(factory=Arrivals)
@@ -90,6 +92,8 @@ class Listing:
         begins, arrived = self._starts.get(number, (number * self.size, 0.0))
         came = self._came(arrived, self.arrivals.count)  # what is known: rather twice than not at all
         spare = 1 + ceil(sqrt(came)) if came > 0.0 else 0
+        if self.newest_first and not self.arrivals.are_told:  # a replica that lags would pass over what is new
+            spare = max(spare, ceil(self.arrivals.rate() * LAG_S))
         return max(0, round(begins + came) - spare)
 
     def is_front(self, number: int) -> bool:
@@ -134,7 +138,7 @@ class Listing:
             end = max(end, begin + count)
         in_turn = sorted(begins | {end}, key=lambda begin: (begin <= self._searched, begin))[:most]
         self._searched = in_turn[-1] if in_turn else -1
-        return [self._make(begin, now) for begin in in_turn]
+        return [self.make(begin, now) for begin in in_turn]
 
     def behind(self, number: int, now: float) -> int:
         """Return the number of the window that begins next behind another one, a new one if that is the last."""
@@ -144,15 +148,20 @@ class Listing:
         if behind is not None:
             return behind[1]
         following = number + 1 if number >= 0 and number + 1 not in self.windows else None
-        return self._make(here + len(self.windows[number].members), now, following)
+        return self.make(here + len(self.windows[number].members), now, following)
 
-    def _make(self, begin: int, now: float, number: int | None = None) -> int:
+    def make(self, begin: int, now: float, number: int | None = None) -> int:
         """Return the number of a new window that begins somewhere now."""
         if number is None:
             self._made -= 1
             number = self._made
         self._starts[number] = (begin, self.arrivals.by(now))
         return number
+
+    def may_skip(self, shown: Shown) -> bool:
+        """Return whether a page that follows others begins behind where it should: it overlaps with nothing known."""
+        is_new = 0 < shown.count == shown.fresh and shown.offset > 0
+        return is_new and self.watched and self.newest_first and not self.arrivals.are_told
 
     # What a page tells of the list.
 
@@ -171,7 +180,8 @@ class Listing:
         if shown.last is not None:
             return shown.last
         is_short = shown.count < min(shown.asked, self.size)
-        return is_short and shown.offset > 0  # a short first page may be all there is, or all that is sent at once
+        is_first = shown.offset == 0 and shown.count > 0  # that may be all there is, or all that is sent at once
+        return is_short and not is_first
 
     def take(self, number: int, shown: Shown, sent_at: float, names: tuple[str, ...]) -> Taken:
         """Take in what a page showed of a window.

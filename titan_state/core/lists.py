@@ -20,6 +20,9 @@ RECHECK_LAGS: Final = 2
 SWEEP_LAGS: Final = 6
 """After how many replica lags a list is swept again that does not show new executions first."""
 
+PATROL: Final = 256
+"""One in how many reads goes to a list that was read to its end, in case something was passed over."""
+
 SCATTERED: Final = 3
 """A page of a list is looked for when so many executions of it are likely to be read one by one that were lost."""
 
@@ -156,6 +159,11 @@ class Lists(Singles):
                 self._place(name, None)
                 if name in self._ids and name not in self._in_flight:
                     self._plan_single(name, now, now)
+
+    def _walk_on(self, listing: Listing, page: ListPage, begin: int, now: float) -> None:
+        """Read a list once more, a page now and then: what was passed over while it moved is found some time."""
+        listing.patrol = listing.make(begin, now)
+        self._plan(page.at(listing.patrol), now + PATROL / self._per_second)
 
     def _drop_list(self, scope: Scope) -> None:
         listing = self._listings.pop(scope, None)

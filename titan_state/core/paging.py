@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from titan_state.core.arrivals import LAG_S
 from titan_state.core.listing import FRONT, FULL, LOOKED_FOR, Listing
 from titan_state.core.lists import Lists
 from titan_state.core.reads import ListPage, Scope
@@ -120,6 +121,8 @@ class Paging(Lists):
         is_open = taken.former is None and listing.sweep is None and shown.names[-1:] and shown.names[-1] in alive
         if (taken.is_recent or is_open) and listing.sweep != target.page:
             self._fill(listing, page, shown, now, last=last)
+        if taken.former is None and listing.may_skip(shown):
+            self._plan(target.at(listing.make(max(0, shown.offset - listing.size // 2), now)), now)
         return self._go_on(listing, target, shown, now, last=last, worth=len(alive) > 1)
 
     def _keep(self, listing: Listing, page: ListPage, now: float) -> None:
@@ -242,10 +245,16 @@ class Paging(Lists):
                 return False
             self._seek(listing, now)
             listing.length = shown.offset + shown.count
+            if listing.newest_first:
+                if target.page not in listing.windows:  # a replica that lags may have shown nothing
+                    self._plan(target.at(listing.make(shown.offset, now)), now + LAG_S)
+                self._walk_on(listing, target, 0, now)
             listing.sweep = None if listing.newest_first else 0  # else new executions may show anywhere: begin again
             listing.sweeps_from = now + self._sweep_again_s
             return True
         if listing.watched:
+            if listing.patrol == target.page:
+                self._walk_on(listing, target, 0 if last else shown.offset + shown.count, now)
             return False
         listing.dry = 0 if worth else listing.dry + 1
         if not last and target.page + 1 not in listing.windows and listing.dry <= self._agenda.alone // DRY_SHARE:

@@ -170,7 +170,7 @@ class Listing:
         former, self._previous = self._previous, shown
         is_repeated = False
         if former is not None and shown.names and shown.offset > 0:
-            is_far = abs(shown.offset - former.offset) >= shown.count  # farther than arrivals can have moved it
+            is_far = 2 * abs(shown.offset - former.offset) >= shown.count  # arrivals have hardly moved it so far
             is_repeated = is_far and shown.names == former.names
         self.size = max(self.size, shown.count)
         if shown.count and former is not None and shown.offset == former.offset + former.count:
@@ -226,9 +226,8 @@ class Listing:
                     came = former.arrived + shown.offset + moved - former.offset
                     arrived = self.arrivals.found(came, arrived, shown.total, sent_at, former=former.arrived)
         shift = hidden - moved
-        outside = frozenset(
-            name for name, place in places.items() if shift and not 0 <= place + shift < len(shown.names)
-        )
+        reach = max(len(shown.names), min(shown.asked, self.size))  # what follows the last ones of a list is its own
+        outside = frozenset(name for name, place in places.items() if shift and not 0 <= place + shift < reach)
         inside = tuple(name for name in names if name not in outside)
         anchors = tuple((shown.names[place], place + shift) for place in _spread(len(places) - 1)) if places else ()
         cut = (*former.cut[-LOOKED_FOR:], sent_at) if former is not None and is_cut else ()

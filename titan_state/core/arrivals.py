@@ -18,11 +18,6 @@ and where, how many have come since the last look. They come in bursts, and end.
 FIRST_ARRIVAL_S: Final = 60.0
 """The prior: one new execution in so many seconds. No source gives one; it counts as one arrival."""
 
-LAG_S: Final = 5.0
-"""For how many seconds a total that is less than one before is taken for that of a replica that lags; after that it
-is that of a list of which a part is gone."""
-
-
 DOUBTS: Final = 3
 """After how many reads of the first page in a row that tell the same, while others tell more, a total is none."""
 
@@ -53,10 +48,13 @@ class Arrivals:
     """How many executions have arrived.
 
     Attributes:
+        lag_s: For how many seconds a total that is less than one before is taken for that of a replica that lags; after
+            that it is that of a list of which a part is gone (`Thresholds.replica_lag_s`).
         count: How many have since the list was first read, as far as is known.
         counted_at: As of when.
     """
 
+    lag_s: float = 5.0
     count: float = 0.0
     counted_at: float = -inf
     _usual: Pace = attrs.field(factory=lambda: Pace(USUAL_S))
@@ -115,7 +113,7 @@ class Arrivals:
         if sent_at > self.counted_at:
             if count >= self.count:
                 self._highest_at = sent_at
-            elif sent_at - self._highest_at > LAG_S:  # so many are gone, most likely those that came first
+            elif sent_at - self._highest_at > self.lag_s:  # so many are gone, most likely those that came first
                 self._nothing -= self.count - count
                 self._highest_at, count = sent_at, self.count
             self.saw(max(self.count, count), sent_at)

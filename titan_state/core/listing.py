@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from titan_state.core.arrivals import LAG_S, Arrivals
+from titan_state.core.arrivals import Arrivals
 from titan_state.core.window import Shown, Taken, Window
 
 FRONT: Final = 0
@@ -49,7 +49,7 @@ class Listing:
         dry: How many pages in a row an exploration has read for nothing.
         yields: How many live executions pages show that a sweep reads for the first time, on average of late.
         arrivals: How many have arrived.
-        sought: What was shown before pages were of another size, and a sweep is to find again.
+        sought: What was shown before the list was read anew, and a sweep is to find again.
     """
 
     size: int = 100
@@ -63,7 +63,7 @@ class Listing:
     dry: int = 0
     yields: float = UNSEEN_YIELD
     arrivals: Arrivals = attrs.field(factory=Arrivals)
-    sought: set[str] = attrs.field(factory=set)
+    sought: dict[str, None] = attrs.field(factory=dict)
     _previous: Shown | None = None
     _starts: dict[int, tuple[int, float]] = attrs.field(factory=dict)
     _own: int = 0
@@ -72,8 +72,8 @@ class Listing:
     _gaps: set[int] = attrs.field(factory=set)
 
     def restart(self, size: int, now: float) -> None:
-        """Forget what is shown where, and sweep again, with pages of another size."""
-        self.sought = {name for window in self.windows.values() for name in window.members} | self.sought
+        """Forget what is shown where, and sweep again."""
+        self.sought |= {name: None for window in self.windows.values() for name in window.members}
         self.size, self.sweep, self.sweeps_from = size, FRONT, now
         self._previous = None
         self._own = 0
@@ -93,7 +93,7 @@ class Listing:
         came = self._came(arrived, self.arrivals.count)  # what is known: rather twice than not at all
         spare = 1 + ceil(sqrt(came)) if came > 0.0 else 0
         if self.newest_first and not self.arrivals.are_told:  # a replica that lags would pass over what is new
-            spare = max(spare, ceil(self.arrivals.rate() * LAG_S))
+            spare = max(spare, ceil(self.arrivals.rate() * self.arrivals.lag_s))
         return max(0, round(begins + came) - spare)
 
     def is_front(self, number: int) -> bool:
@@ -109,7 +109,7 @@ class Listing:
             gap: Whether it is to fill a gap between the front and what was there before.
         """
         following = number + 1
-        if gap and following in self.windows:
+        if following in self.windows and (gap or (self.watched and self.newest_first)):  # that has a place of its own
             self._made -= 1
             following = self._made
         if gap:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, inf
 from typing import TYPE_CHECKING, Final
 
+from titan_state.core.arrivals import Arrivals
 from titan_state.core.listing import FRONT, LOOKED_FOR, Listing
 from titan_state.core.reads import ListPage, Scope
 from titan_state.core.singles import Singles
@@ -21,10 +22,13 @@ SWEEP_LAGS: Final = 6
 """After how many replica lags a list is swept again that does not show new executions first."""
 
 PATROL: Final = 256
-"""One in how many reads goes to a list that was read to its end, in case something was passed over."""
+"""One in how many reads goes to lists that were read to their end, in case something was passed over."""
 
 SCATTERED: Final = 3
 """A page of a list is looked for when so many executions of it are likely to be read one by one that were lost."""
+
+SEARCH_SHARE: Final = 8
+"""One in how many reads goes at most to pages that are looked for like that, of each list."""
 
 
 class Lists(Singles):
@@ -48,7 +52,9 @@ class Lists(Singles):
     def _listing(self, scope: Scope) -> Listing:
         listing = self._listings.get(scope)
         if listing is None:
-            listing = self._listings[scope] = Listing(self._sizes.size, newest_first=self._newest_first)
+            arrivals = Arrivals(self._tracker.thresholds.replica_lag_s)
+            listing = Listing(self._sizes.size, newest_first=self._newest_first, arrivals=arrivals)
+            self._listings[scope] = listing
         return listing
 
     def _begin_again(self, now: float) -> None:
@@ -61,11 +67,8 @@ class Lists(Singles):
 
     def _restart(self, scope: Scope, listing: Listing, now: float) -> None:
         """Read the whole of a list anew, whatever was shown where."""
-        for number in listing.windows:
-            self._agenda.drop(scope.page(number))
-        self._sweeps = {page: None for page in self._sweeps if page.scope != scope}
+        self._clear(scope)
         listing.restart(self._sizes.size, now)
-        self._sizes.forget(scope)
         for name in listing.sought:
             place = self._place_of(name)
             if place is not None and place.scope == scope:
@@ -90,16 +93,17 @@ class Lists(Singles):
             if count > SCATTERED * ceil(listing.length / listing.size):
                 self._restart(scope, listing, now)
                 continue
-            for number in listing.between(count // SCATTERED, now):
+            most = 1 + int(self._look_again_s * self._per_second / SEARCH_SHARE)
+            for number in listing.between(min(count // SCATTERED, most), now):
                 self._plan(scope.page(number), now)
 
     def _seek(self, listing: Listing, now: float) -> None:
-        """Read by itself what no page of a list shows any more that was read anew."""
+        """Read by itself what a list showed before it was read anew, and has not shown since."""
         for name in listing.sought:
             place = self._place_of(name)
             if self._tracker.is_live(name) and (place is None or not self._is_read(place)):
                 self._uncover(name, now)
-        listing.sought = set()
+        listing.sought.clear()
 
     def _is_read(self, page: ListPage) -> bool:
         """Return whether a page is still one that is read."""
@@ -163,18 +167,22 @@ class Lists(Singles):
     def _walk_on(self, listing: Listing, page: ListPage, begin: int, now: float) -> None:
         """Read a list once more, a page now and then: what was passed over while it moved is found some time."""
         listing.patrol = listing.make(begin, now)
-        self._plan(page.at(listing.patrol), now + PATROL / self._per_second)
+        self._plan(page.at(listing.patrol), now + PATROL * len(self._listings) / self._per_second)
 
-    def _drop_list(self, scope: Scope) -> None:
-        listing = self._listings.pop(scope, None)
-        if listing is None:
-            return
+    def _clear(self, scope: Scope) -> None:
+        """Take back whatever is to be read of a list."""
         self._sizes.forget(scope)
         for target in self._agenda:
             if isinstance(target, ListPage) and target.scope == scope:
                 self._agenda.drop(target)
         self._sweeps = {target: None for target in self._sweeps if target.scope != scope}
         self._full_at.pop(scope.page(FRONT), None)
+
+    def _drop_list(self, scope: Scope) -> None:
+        listing = self._listings.pop(scope, None)
+        if listing is None:
+            return
+        self._clear(scope)
         for window in listing.windows.values():
             for name in window.members:
                 place = self._place_of(name)

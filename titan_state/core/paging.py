@@ -8,7 +8,6 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from titan_state.core.arrivals import LAG_S
 from titan_state.core.listing import FRONT, FULL, LOOKED_FOR, Listing
 from titan_state.core.lists import Lists
 from titan_state.core.reads import ListPage, Scope
@@ -114,12 +113,12 @@ class Paging(Lists):
         touched = self._settle(listing, page, shown, taken, alive, now)
         self._keep(listing, page, now)
         if listing.is_overflowing():
-            touched.add(target.at(FRONT))
+            touched[target.at(FRONT)] = None
         for other in touched:
             self._share_page(listing, other, now)
         self._agenda.settle(target)
-        is_open = taken.former is None and listing.sweep is None and shown.names[-1:] and shown.names[-1] in alive
-        if (taken.is_recent or is_open) and listing.sweep != target.page:
+        is_known = taken.former is not None or listing.sweep is not None
+        if listing.sweep != target.page and (taken.is_recent or (not is_known and alive.keys() & shown.names[-1:])):
             self._fill(listing, page, shown, now, last=last)
         if taken.former is None and listing.may_skip(shown):
             self._plan(target.at(listing.make(max(0, shown.offset - listing.size // 2), now)), now)
@@ -172,11 +171,11 @@ class Paging(Lists):
 
     def _settle(
         self, listing: Listing, page: ListPage, shown: Shown, taken: Taken, alive: Collection[str], now: float
-    ) -> set[ListPage]:
+    ) -> dict[ListPage, None]:
         """Take down where each execution shows, and look for those that have left; return other pages of them."""
         here, former = set(shown.ids), taken.former
         missing = [] if former is None else self._missing(listing, page, former, here)
-        touched = set()
+        touched: dict[ListPage, None] = {}
         for name in shown.ids:
             place = self._place_of(name)
             if name not in alive:
@@ -185,7 +184,7 @@ class Paging(Lists):
                     self._cover(name)  # it is seen here if it runs again
                 continue
             if place is not None and place != page and self._is_read(place):
-                touched.add(place)
+                touched[place] = None
                 if page.status is not None:
                     self._place(name, page)
             elif name not in taken.outside:
@@ -247,7 +246,7 @@ class Paging(Lists):
             listing.length = shown.offset + shown.count
             if listing.newest_first:
                 if target.page not in listing.windows:  # a replica that lags may have shown nothing
-                    self._plan(target.at(listing.make(shown.offset, now)), now + LAG_S)
+                    self._plan(target.at(listing.make(shown.offset, now)), now + listing.arrivals.lag_s)
                 self._walk_on(listing, target, 0, now)
             listing.sweep = None if listing.newest_first else 0  # else new executions may show anywhere: begin again
             listing.sweeps_from = now + self._sweep_again_s

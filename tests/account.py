@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from titan_state import AnomalyCleared, AnomalyDetected, AnomalyKind, Event, Lifecycle, Transitioned
+from titan_state import AnomalyCleared, AnomalyDetected, AnomalyKind, Event, Lifecycle, ResultsReady, Transitioned
 from titan_state.core.anomalies import RULES
+from titan_state.core.results import RESULT_STATUSES
 
 FORCING = (AnomalyKind.ILLEGAL_MOVE, AnomalyKind.LEFT_TERMINAL)
 
@@ -15,6 +16,7 @@ class Account:
         seq: The number of the last event.
         status: The status that the events have led to, None before the first sight.
         open: The anomalies that were detected and not cleared.
+        is_ready: Whether it was said, since the last move, that its results can be read.
         may_be_adopted: Whether its first event may leave a terminal status that was there before the watch began.
     """
 
@@ -24,6 +26,7 @@ class Account:
         self.seq = 0
         self.status: str | None = None
         self.open: set[AnomalyKind] = set()
+        self.is_ready = False
         self.may_be_adopted = False
         self._last: Event | None = None
 
@@ -50,6 +53,12 @@ class Account:
                 self.open.remove(event.kind)
             elif isinstance(event, Transitioned):
                 self._moved(event, new_life=new_life)
+            elif isinstance(event, ResultsReady):
+                assert event.status == self.status
+                assert self.status in RESULT_STATUSES
+                assert not self.is_ready
+                self.is_ready = True
+                assert event.after <= event.before
             self._last = event
 
     def _moved(self, event: Transitioned, *, new_life: bool) -> None:
@@ -70,3 +79,4 @@ class Account:
                 }
         assert event.after is None or event.after <= event.before
         self.status = event.dest
+        self.is_ready = False

@@ -9,7 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from titan_state.client.files import SavedFile as SavedFile
+    from titan_state.client.outputs import Outputs as Outputs
     from titan_state.client.profile import ServiceProfile as ServiceProfile
+    from titan_state.client.readings import Dataset as Dataset
+    from titan_state.client.readings import ResultMetadata as ResultMetadata
     from titan_state.client.service import TaskService as TaskService
     from titan_state.core.anomalies import AnomalyKind as AnomalyKind
     from titan_state.core.anomalies import Severity as Severity
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from titan_state.core.events import AnomalyCleared as AnomalyCleared
     from titan_state.core.events import AnomalyDetected as AnomalyDetected
     from titan_state.core.events import Event as Event
+    from titan_state.core.events import ResultsReady as ResultsReady
     from titan_state.core.events import Transitioned as Transitioned
     from titan_state.core.execution import Execution as Execution
     from titan_state.core.explanation import Explanation as Explanation
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from titan_state.errors import ExecutionNotFoundError as ExecutionNotFoundError
     from titan_state.errors import ExecutionUnreadableError as ExecutionUnreadableError
     from titan_state.errors import ForbiddenError as ForbiddenError
+    from titan_state.errors import ForeignOriginError as ForeignOriginError
     from titan_state.errors import IllegalActionError as IllegalActionError
     from titan_state.errors import InternalServiceError as InternalServiceError
     from titan_state.errors import JournalDamagedError as JournalDamagedError
@@ -54,11 +60,14 @@ if TYPE_CHECKING:
     from titan_state.errors import MonitorClosedError as MonitorClosedError
     from titan_state.errors import NotFoundError as NotFoundError
     from titan_state.errors import NotSupportedError as NotSupportedError
+    from titan_state.errors import OutputExistsError as OutputExistsError
+    from titan_state.errors import OutputsUnavailableError as OutputsUnavailableError
     from titan_state.errors import PayloadError as PayloadError
     from titan_state.errors import PermanentError as PermanentError
     from titan_state.errors import RedirectError as RedirectError
     from titan_state.errors import RequestTimeoutError as RequestTimeoutError
     from titan_state.errors import ResponseError as ResponseError
+    from titan_state.errors import ResultsNotReadyError as ResultsNotReadyError
     from titan_state.errors import RunOutcomeUnknownError as RunOutcomeUnknownError
     from titan_state.errors import ServiceError as ServiceError
     from titan_state.errors import SubscriptionInUseError as SubscriptionInUseError
@@ -82,7 +91,13 @@ if TYPE_CHECKING:
     from titan_state.monitor.subscriber import Subscriber as Subscriber
 
 _HOMES = {
+    "client.files": ("SavedFile",),
+    "client.outputs": ("Outputs",),
     "client.profile": ("ServiceProfile",),
+    "client.readings": (
+        "Dataset",
+        "ResultMetadata",
+    ),
     "client.service": ("TaskService",),
     "core.anomalies": ("AnomalyKind", "Severity", "Thresholds"),
     "core.budget": ("RequestBudget",),
@@ -94,6 +109,7 @@ _HOMES = {
         "AnomalyCleared",
         "AnomalyDetected",
         "Event",
+        "ResultsReady",
         "Transitioned",
     ),
     "core.execution": ("Execution",),
@@ -114,6 +130,7 @@ _HOMES = {
         "ExecutionNotFoundError",
         "ExecutionUnreadableError",
         "ForbiddenError",
+        "ForeignOriginError",
         "IllegalActionError",
         "InternalServiceError",
         "JournalDamagedError",
@@ -124,11 +141,14 @@ _HOMES = {
         "MonitorClosedError",
         "NotFoundError",
         "NotSupportedError",
+        "OutputExistsError",
+        "OutputsUnavailableError",
         "PayloadError",
         "PermanentError",
         "RedirectError",
         "RequestTimeoutError",
         "ResponseError",
+        "ResultsNotReadyError",
         "RunOutcomeUnknownError",
         "ServiceError",
         "SubscriptionInUseError",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep on the running event loop."""
         await asyncio.sleep(max(0.0, seconds))
+
+
+def seconds_of(value: float | timedelta | None) -> float | None:
+    """Return a duration in seconds, None for as long as it takes."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 async def within(clock: Clock, seconds: float | None, work: Awaitable[T]) -> T:

@@ -11,6 +11,9 @@ TitanStateError
 ├── RunOutcomeUnknownError        a run may or may not have been started
 ├── ExecutionUnreadableError      a run was started, and its execution could not be read
 ├── MonitorClosedError            the monitor is not running (also a RuntimeError)
+├── OutputsUnavailableError       the execution's status has no outputs; nothing was sent
+├── OutputExistsError             a file is there already, and is left alone (also a FileExistsError)
+├── ForeignOriginError            a media URL points to another host; nothing was sent
 ├── JournalError                  the journal cannot be used
 │   ├── JournalInUseError         another monitor writes it
 │   ├── JournalVersionError       a newer version has written it; it was not touched
@@ -29,6 +32,7 @@ TitanStateError
     │   ├── ConnectionFailedError (also a ConnectionError)
     │   ├── RequestTimeoutError   (also a TimeoutError)
     │   └── TokenUnavailableError the function that gives the token failed; nothing was sent
+    ├── ResultsNotReadyError      the results cannot be read yet
     ├── PayloadError              an answer that is not what it should be
     │   └── BodyTooLargeError
     └── ResponseError             the service answered with an error
@@ -53,6 +57,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Verdict
 
@@ -193,6 +199,50 @@ class MonitorClosedError(TitanStateError, RuntimeError):
     """The monitor is not running: use it inside `async with`."""
 
 
+class OutputsUnavailableError(TitanStateError):
+    """The execution is in a status that has no outputs; no request for them was sent.
+
+    Attributes:
+        execution_id: The execution.
+        status: Its status.
+    """
+
+    def __init__(self, execution_id: str, status: str, having: Collection[str]) -> None:
+        self.execution_id = execution_id
+        self.status = status
+        super().__init__(
+            f"execution {shorten(execution_id)} is {shorten(status)}, which has no outputs: they are there once it is "
+            f"{shorten(' or '.join(having)) or 'nothing at all'} (ServiceProfile.output_statuses)"
+        )
+
+
+class OutputExistsError(TitanStateError, FileExistsError):
+    """A file is there already, and was left as it is.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f'{path} is there already: give if_exists="overwrite" or "skip", or another path')
+
+
+class ForeignOriginError(TitanStateError):
+    """A media URL points to a host that is not to get its credential; nothing was sent.
+
+    Attributes:
+        origin: Where it points, without path and query.
+    """
+
+    def __init__(self, origin: str) -> None:
+        self.origin = shorten(origin)
+        super().__init__(
+            f"the media URL points to {self.origin}, which is not the service: its credential goes nowhere else "
+            "(ServiceProfile.media_origins names further ones)"
+        )
+
+
 class JournalError(TitanStateError):
     """The journal cannot be used; the message says why, and what to do."""
 
@@ -320,6 +370,24 @@ class TokenUnavailableError(TransportError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, sent=False)
+
+
+class ResultsNotReadyError(ServiceError):
+    """The results of an execution cannot be read yet: they are published some time after it has ended.
+
+    Check first: result ingestion or result path timing.
+
+    Attributes:
+        execution_id: The execution.
+        answer: What the service answered, in short.
+    """
+
+    def __init__(self, execution_id: str, answer: str, *, request: str = "") -> None:
+        self.execution_id = execution_id
+        self.answer = shorten(answer)
+        super().__init__(
+            f"the results of execution {shorten(execution_id)} cannot be read yet ({self.answer})", request=request
+        )
 
 
 class PayloadError(ServiceError):

@@ -8,6 +8,7 @@ from typing import Any
 from titan_state import Action, AnomalyCleared, AnomalyDetected, AnomalyKind, Execution, Thresholds, Tracker
 from titan_state.core.events import Event, Transitioned
 from titan_state.core.lifecycle import Lifecycle
+from titan_state.core.results import RESULT_STATUSES
 
 
 def date(seconds: float) -> datetime:
@@ -20,8 +21,9 @@ class Scene:
     Blindness is switched off unless a test is about it: most look away for longer than five minutes.
     """
 
-    def __init__(self, lifecycle: Lifecycle | None = None, **thresholds: Any) -> None:
-        self.tracker = Tracker(lifecycle, Thresholds(**{"blind_s": None, **thresholds}))
+    def __init__(self, lifecycle: Lifecycle | None = None, *, results: bool = False, **thresholds: Any) -> None:
+        statuses = RESULT_STATUSES if results else ()
+        self.tracker = Tracker(lifecycle, Thresholds(**{"blind_s": None, **thresholds}), result_statuses=statuses)
         self.events: list[Event] = []
 
     def see(self, status: str, sent: float, *, takes: float = 0.0, name: str = "e", **fields: Any) -> list[Event]:
@@ -43,6 +45,13 @@ class Scene:
 
     def refuse(self, action: Action, at: float) -> list[Event]:
         return self._keep(self.tracker.action_refused("e", action, at=at, code="CONFLICT"))
+
+    def look(self, sent: float, *, finds: bool, takes: float = 0.0, name: str = "e", **found: Any) -> list[Event]:
+        """Look for results, which can be read or not."""
+        results = self.tracker.results
+        if finds:
+            return self._keep(results.readable(name, received_at=sent + takes, **found))
+        return self._keep(results.unreadable(name, "404 NOT_FOUND", sent_at=sent, received_at=sent + takes))
 
     def act(self, action: Action, at: float) -> None:
         """Send an action that is accepted at once."""

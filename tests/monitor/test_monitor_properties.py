@@ -29,6 +29,7 @@ from titan_state import (
     Transitioned,
 )
 from titan_state.core.lifecycle import Lifecycle
+from titan_state.core.results import RESULT_STATUSES
 from titan_state.emulator import Faults, Plan, Scenario, Task, TaskServiceEmulator
 from titan_state.testing import ManualClock
 
@@ -69,6 +70,7 @@ class RandomWorld(RuleBasedStateMachine):
         self.called: dict[str, list[Event]] = defaultdict(list)
         self.actions: list[asyncio.Task[Any]] = []
         self.acted: set[str] = set()
+        self.has_misbehaved = False
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
@@ -80,13 +82,26 @@ class RandomWorld(RuleBasedStateMachine):
         honours=st.booleans(),
         delay_s=st.sampled_from([0.0, 3.0]),
         dated=st.booleans(),
+        ready_s=st.sampled_from([0.0, 5.0, None]),
+        pending=st.sampled_from([202, 404, "status"]),
         seed=st.integers(0, 3),
     )
     def begin(
-        self, watch: str, shape: str, max_limit: int, honours: bool, delay_s: float, dated: bool, seed: int
+        self,
+        watch: str,
+        shape: str,
+        max_limit: int,
+        honours: bool,
+        delay_s: float,
+        dated: bool,
+        ready_s: float | None,
+        pending: Any,
+        seed: int,
     ) -> None:
         self.clock = ManualClock()
-        scenario = Scenario([Plan(id=name, task_id="t") for name in NAMES], [Task(id="t")])
+        self.ready_s = ready_s
+        plans = [Plan(id=name, task_id="t", results_after_s=ready_s) for name in NAMES]
+        scenario = Scenario(plans, [Task(id="t")])
         self.service = TaskServiceEmulator(
             scenario,
             clock=self.clock,
@@ -96,6 +111,7 @@ class RandomWorld(RuleBasedStateMachine):
             status_filter=honours,
             action_delay_s=delay_s,
             updated_at=dated,
+            results_pending=pending,
         )
         for account in self.accounts.values():
             account.may_be_adopted = watch != "ids"
@@ -103,12 +119,13 @@ class RandomWorld(RuleBasedStateMachine):
 
     async def _enter(self, watch: str) -> None:
         await self.service.__aenter__()
-        thresholds = Thresholds(stuck_queued_s=40, stuck_running_s=60, retention_s=1e6, action_s=20)
+        thresholds = Thresholds(stuck_queued_s=40, stuck_running_s=60, retention_s=1e6, action_s=20, results_s=30)
         self.monitor = Monitor(self.service.url, self.service.token, clock=self.clock, thresholds=thresholds)
 
         @self.monitor.on_transition
         @self.monitor.on_anomaly
         @self.monitor.on_anomaly_cleared
+        @self.monitor.on_results_ready
         async def note(event: Event) -> None:
             self.called[event.execution_id].append(event)
 
@@ -163,6 +180,7 @@ class RandomWorld(RuleBasedStateMachine):
     @rule(faults=rough)
     def misbehave(self, faults: dict[str, Any]) -> None:
         self.service.faults = Faults(**faults)
+        self.has_misbehaved = True
 
     @rule()
     def behave(self) -> None:
@@ -225,6 +243,11 @@ class RandomWorld(RuleBasedStateMachine):
                 continue
             assert AnomalyKind.VANISHED not in opened
             assert (AnomalyKind.UNKNOWN_STATUS in opened) == (truth[name] in ODD)
+            if AnomalyKind.RESULTS_OVERDUE in opened:
+                assert self.ready_s is None or self.has_misbehaved
+            if known.get(name) == truth[name] and self.accounts[name].status in RESULT_STATUSES:
+                assert self.accounts[name].is_ready or self.ready_s is None or self.has_misbehaved
+                assert self.ready_s is not None or AnomalyKind.RESULTS_OVERDUE in opened
             assert truth[name] in ODD or known.get(name, truth[name]) == truth[name]
             heard = [event for event in self.streamed[name] if not event.type.startswith("action")]
             assert self.called[name] == heard  # nothing is still on its way

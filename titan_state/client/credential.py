@@ -6,6 +6,7 @@ It has no repr that shows it. Whoever handles text from the service hands it thr
 from __future__ import annotations
 
 import asyncio
+import copy
 import html
 import inspect
 import json
@@ -15,7 +16,7 @@ from urllib.parse import quote
 from titan_state.errors import ConfigurationError, TokenUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from titan_state.client.profile import ServiceProfile
 
@@ -114,14 +115,24 @@ class Credential:
         """Return whether there is a token in `text`."""
         return any(form in text for forms in self._forms for form in forms)
 
+    def veiling(self, secrets: Iterable[str]) -> Credential:
+        """Return the same, for redaction only, that replaces further secrets too: those in a media URL."""
+        veil = copy.copy(self)
+        veil._forms = [*self._forms, *(_forms(secret) for secret in secrets if len(secret) >= SHORTEST_SECRET)]  # noqa: SLF001 - a copy of itself
+        return veil
+
     def _take(self, token: str) -> None:
         self._token = token
         self._issue += 1
-        if len(token) < SHORTEST_SECRET:
-            return
-        escaped = json.dumps(token)[1:-1]
-        forms = {token, escaped, escaped.replace("/", "\\/"), quote(token, safe=""), quote(token), html.escape(token)}
-        self._forms = [*self._forms[1 - REMEMBERED :], tuple(sorted(forms, key=len, reverse=True))]
+        if len(token) >= SHORTEST_SECRET:
+            self._forms = [*self._forms[1 - REMEMBERED :], _forms(token)]
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """Return how a secret may be written, plain or escaped for JSON, HTML or a URL; longer forms first."""
+    escaped = json.dumps(secret)[1:-1]
+    forms = {secret, escaped, escaped.replace("/", "\\/"), quote(secret, safe=""), quote(secret), html.escape(secret)}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _checked(token: object, hint: str) -> str:

@@ -37,6 +37,11 @@ class Gate:
         """How many requests wait for a slot."""
         return len(self._waiting)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody is let out any more."""
+        return self._is_closed
+
     async def enter(self, priority: Priority) -> int:
         """Wait for a slot and take it. Cancelling leaves no waiter behind.
 

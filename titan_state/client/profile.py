@@ -6,10 +6,13 @@ Everything here is a guess until a deployment confirms it, and can be changed. W
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import attrs
 
+from titan_state.client.address import origin_of
+from titan_state.core.results import RESULT_STATUSES
 from titan_state.errors import ConfigurationError, shorten
 
 
@@ -26,6 +29,22 @@ def _parameter(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> No
 def _scheme(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value not in ("bearer", "x-api-key"):
         raise ConfigurationError(f"{attribute.name} must be 'bearer' or 'x-api-key', not {shorten(repr(value))}")
+
+
+def _statuses(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not all(isinstance(one, int) and not isinstance(one, bool) and 200 <= one <= 599 for one in value):
+        raise ConfigurationError(f"{attribute.name} must be HTTP statuses such as 404, not {shorten(repr(value))}")
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """Return names as a tuple; a single text would fall apart into its letters."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ConfigurationError(f"several names are wanted, such as ({value!r},), not {shorten(repr(value))}")
+    return tuple(value)
+
+
+def _origins(value: Any) -> tuple[str, ...]:
+    return tuple(origin_of(one if "://" in one else f"https://{one}", "") for one in _texts(value))
 
 
 def _count(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -51,6 +70,16 @@ class ServiceProfile:
             is tried with one request where it would be worth it. Empty to leave it alone.
         newest_first: Whether lists show new executions first, until they are seen not to.
         run_id_keys: Where the answer to a run has the execution's id: in `data`, or in `data.execution`.
+        output_statuses: The statuses of executions that have outputs; `completed_with_errors` is taken to be one.
+        results_pending: The HTTP statuses that results answer with before they can be read. 404 is among them, as an
+            execution that exists is asked about; where results are switched off, they answer it for ever.
+        pending_values: Values of `data.status` or `data.state` that say the same in an answer that is a success. No
+            data at all (`null`) says so, too, and so does a `data.ready` or `data.available` that is false.
+        row_count_keys: Where result metadata and datasets say how many rows there are; the first that is there.
+        format_parameter: By which parameter an export is asked for a format; its values are `json` and `csv`.
+        media_origins: Origins, or hosts (of https), beside the service's own that media are loaded from. The
+            credential in a media URL goes to them, and the service's token does not.
+        media_is_limited: Whether requests for media count against the account's limit.
     """
 
     api_prefix: str = attrs.field(default="/api/v1", validator=_prefix)
@@ -64,3 +93,15 @@ class ServiceProfile:
     status_parameter: str = attrs.field(default="status", validator=_parameter)
     newest_first: bool = True
     run_id_keys: tuple[str, ...] = attrs.field(default=("execution_id", "executionId", "id"), converter=tuple)
+    output_statuses: tuple[str, ...] = attrs.field(default=RESULT_STATUSES, converter=_texts)
+    results_pending: tuple[int, ...] = attrs.field(default=(202, 404, 409, 425), converter=tuple, validator=_statuses)
+    pending_values: tuple[str, ...] = attrs.field(
+        default=("pending", "processing", "queued", "running", "ingesting", "in_progress", "not_ready"),
+        converter=_texts,
+    )
+    row_count_keys: tuple[str, ...] = attrs.field(
+        default=("row_count", "rowCount", "total_rows", "totalRows", "rows", "total", "count"), converter=_texts
+    )
+    format_parameter: str = attrs.field(default="format", validator=_parameter)
+    media_origins: tuple[str, ...] = attrs.field(default=(), converter=_origins)
+    media_is_limited: bool = True

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from titan_state.client.shapes import id_of, shown
-from titan_state.core.execution import Execution
+from titan_state.core.execution import Execution, plain
 from titan_state.errors import PayloadError
 
 T = TypeVar("T")
@@ -117,3 +117,41 @@ class Page(_Paged[Execution]):
 
 class TaskPage(_Paged[Task]):
     """One page of tasks."""
+
+
+@attrs.frozen
+class ResultMetadata:
+    """What the service says of the results of an execution, once they can be read.
+
+    Attributes:
+        execution_id: The execution.
+        row_count: How many rows they have, None if the service does not say.
+        fields: Whatever the service sent, by its own names: none of them is documented.
+    """
+
+    execution_id: str
+    row_count: int | None = None
+    fields: Mapping[str, Any] = attrs.field(default=MappingProxyType({}), hash=False)
+
+
+@attrs.frozen
+class Dataset:
+    """A dataset, as the service reported it.
+
+    Attributes:
+        id: Its id.
+        name: Its name, None if it has none.
+        execution_id: The execution that it is of, None if the service does not say.
+        row_count: How many rows it has, None if the service does not say.
+        extra: Whatever else the service sent.
+    """
+
+    id: str
+    name: str | None = None
+    execution_id: str | None = None
+    row_count: int | None = None
+    extra: Mapping[str, Any] = attrs.field(default=MappingProxyType({}), hash=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the dataset as JSON types."""
+        return {**attrs.asdict(self, filter=attrs.filters.exclude("extra")), "extra": plain(self.extra)}

@@ -1,23 +1,26 @@
 """TaskService: the Task Service's endpoints for tasks, executions and control, typed.
 
 It sends what it is told to and decodes what comes back. Whether an action is legal, and what an answer means for what
-was known before, is decided elsewhere; outputs have a module of their own.
+was known before, is decided elsewhere; what outputs are is in `outputs.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 import attrs
 
-from titan_state.client.address import origin_of, segment, url_of
+from titan_state.client.address import origin_of, segment
 from titan_state.client.credential import Credential
-from titan_state.client.envelope import unwrap
+from titan_state.client.exchange import Exchange
+from titan_state.client.output_options import IN_PARALLEL, Hooks
+from titan_state.client.outputs import Outputs
 from titan_state.client.profile import ServiceProfile
 from titan_state.client.readings import Page, Reading, Task, TaskPage
 from titan_state.client.shapes import each, items_of, run_id_of
@@ -27,17 +30,15 @@ from titan_state.core.budget import Priority, RequestBudget
 from titan_state.core.execution import Execution
 from titan_state.core.lifecycle import Action
 from titan_state.core.redaction import redacted
-from titan_state.errors import ConfigurationError, PayloadError, UnauthorizedError, shorten
+from titan_state.errors import ConfigurationError, PayloadError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from titan_state.client.answer import Answer
     from titan_state.client.statistics import Statistics
 
 __all__ = ["Page", "Reading", "Task", "TaskPage", "TaskService"]
 
-T = TypeVar("T")
 P = TypeVar("P", Page, TaskPage)
 
 MAX_BODY: Final = 8 * 1024 * 1024
@@ -93,6 +94,7 @@ class TaskService:
         self.origin = origin_of(url, self.profile.api_prefix)
         self.budget = budget or RequestBudget()
         self._clock = clock or SystemClock()
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, nothing secret
         self._credential = Credential(token, self.profile)
         self._transport = Transport(
             self._credential,
@@ -102,7 +104,11 @@ class TaskService:
             total_timeout_s=total_timeout_s,
             connect_timeout_s=connect_timeout_s,
             max_body=max_body,
-            rng=rng or random.Random(),  # noqa: S311 - jitter, nothing secret
+            rng=self._rng,
+        )
+        self._slots = asyncio.Semaphore(IN_PARALLEL)
+        self._exchange = Exchange(
+            self._transport, self._credential, self._clock, origin=self.origin, profile=self.profile
         )
 
     def __repr__(self) -> str:
@@ -136,7 +142,9 @@ class TaskService:
             NotFoundError: There is no such execution.
             ServiceError: The request did not succeed.
         """
-        return await self._request("GET", f"/executions/{segment(execution_id)}", self._execution, priority=priority)
+        return await self._exchange.request(
+            "GET", f"/executions/{segment(execution_id)}", self._execution, priority=priority
+        )
 
     async def list(
         self,
@@ -167,7 +175,7 @@ class TaskService:
         query: dict[str, int | str] = {"limit": limit, "offset": offset}
         if status is not None and self.profile.status_parameter:
             query[self.profile.status_parameter] = status
-        return await self._request("GET", path, decode, query, priority=priority)
+        return await self._exchange.request("GET", path, decode, query, priority=priority)
 
     async def pause(self, execution_id: str) -> Reading[Execution | None]:
         """Ask for a pause; see `act`."""
@@ -192,7 +200,7 @@ class TaskService:
             ServiceError: The request did not succeed; whether it was carried out may be unknown.
         """
         path = f"/executions/{segment(execution_id)}/{Action(action).value}"
-        return await self._request("POST", path, self._execution_if_any, priority=Priority.CONTROL)
+        return await self._exchange.request("POST", path, self._execution_if_any, priority=Priority.CONTROL)
 
     # Tasks.
 
@@ -214,7 +222,7 @@ class TaskService:
         path = f"/tasks/{segment(task_id)}/run"
         body = None if secret_payload is None else _encoded({"secret_payload": secret_payload}, "secret_payload")
         decode = partial(run_id_of, profile=self.profile, task_id=task_id)
-        return await self._request("POST", path, decode, body=body, priority=Priority.CONTROL)
+        return await self._exchange.request("POST", path, decode, body=body, priority=Priority.CONTROL)
 
     async def create_task(self, definition: Mapping[str, Any]) -> Reading[Task]:
         """Create a task.
@@ -227,7 +235,7 @@ class TaskService:
             ServiceError: The request did not succeed; whether it was carried out may be unknown.
         """
         body = _encoded(definition, "the definition")
-        return await self._request("POST", "/tasks", Task.from_payload, body=body, priority=Priority.CONTROL)
+        return await self._exchange.request("POST", "/tasks", Task.from_payload, body=body, priority=Priority.CONTROL)
 
     async def get_task(self, task_id: str) -> Reading[Task]:
         """Read one task.
@@ -237,7 +245,7 @@ class TaskService:
             ServiceError: The request did not succeed.
         """
         path = f"/tasks/{segment(task_id)}"
-        return await self._request("GET", path, Task.from_payload, priority=Priority.CONTROL)
+        return await self._exchange.request("GET", path, Task.from_payload, priority=Priority.CONTROL)
 
     async def list_tasks(self, *, limit: int | None = None, offset: int = 0) -> Reading[TaskPage]:
         """Read one page of tasks.
@@ -252,42 +260,23 @@ class TaskService:
         limit = self.profile.page_limit if limit is None else limit
         decode = partial(self._page, TaskPage, Task.from_payload, limit, offset)
         query = {"limit": limit, "offset": offset}
-        return await self._request("GET", "/tasks", decode, query, priority=Priority.CONTROL)
+        return await self._exchange.request("GET", "/tasks", decode, query, priority=Priority.CONTROL)
 
-    # How a request is made.
+    # Outputs.
 
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        decode: Callable[[Any], T],
-        query: Mapping[str, int | str] | None = None,
-        *,
-        body: bytes | None = None,
-        priority: Priority,
-    ) -> Reading[T]:
-        """Send a request, with another token once if the first is refused, and decode its answer."""
-        url = url_of(self.origin, self.profile.api_prefix + path, query or {})
-        name = f"{method} {shorten(path)}"
-        answer = await self._transport.exchange(method, url, name, priority, body)
-        try:
-            return self._reading(answer, name, decode)
-        except UnauthorizedError:
-            if not self._credential.is_renewable:
-                raise
-        await self._credential.renew(answer.issue)
-        answer = await self._transport.exchange(method, url, name, priority, body)
-        return self._reading(answer, name, decode)
+    def outputs(self, execution_id: str, **hooks: Unpack[Hooks]) -> Outputs:
+        """Return the outputs of an execution, whatever its status is.
 
-    def _reading(self, answer: Answer, name: str, decode: Callable[[Any], T]) -> Reading[T]:
-        data = unwrap(answer, name, self._credential, self._clock.now())
-        try:
-            value = decode(data)
-        except PayloadError as error:
-            failure = PayloadError(str(error), request=name)
-            failure.body, failure.sent_at, failure.received_at = error.body, answer.sent_at, answer.received_at
-            raise failure from None
-        return Reading(value, answer.sent_at, answer.received_at, answer.served_at)
+        Args:
+            execution_id: The execution.
+            hooks: What is done on the way; see `Hooks`.
+
+        Raises:
+            ConfigurationError: It is no id.
+        """
+        return Outputs(self._exchange, execution_id, rng=self._rng, slots=self._slots, **hooks)
+
+    # What an answer holds.
 
     def _execution(self, data: Any) -> Execution:
         execution = Execution.from_payload(data)

@@ -31,7 +31,7 @@ def items_of(data: Any, profile: ServiceProfile) -> tuple[Sequence[Any], int | N
         for key in profile.item_keys:
             items = data.get(key)
             if isinstance(items, list):
-                return items, next(filter(_is_count, map(data.get, profile.total_keys)), None)
+                return items, next(filter(is_count, map(data.get, profile.total_keys)), None)
     raise PayloadError("no list is in the answer", body=shown(data))
 
 
@@ -92,5 +92,6 @@ def shown(value: object) -> str:
         return f"<{type(value).__name__}>"
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Return whether a value can be a number of things."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -5,11 +5,14 @@ It does not decide whether something happened; the tracker and its rules do.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from titan_state.core.anomalies import RULES, AnomalyKind
 from titan_state.core.events import (
+    LONGEST_METADATA,
+    NO_METADATA,
     ActionAccepted,
     ActionEvent,
     ActionRefused,
@@ -19,10 +22,15 @@ from titan_state.core.events import (
     AnomalyDetected,
     Cause,
     Event,
+    ResultsReady,
     Transitioned,
 )
+from titan_state.core.execution import plain
+from titan_state.core.redaction import redacted_values
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Action
     from titan_state.core.record import Record
@@ -131,6 +139,35 @@ class Chronicle:
                 kind=kind,
                 message=message,
                 since=since,
+            )
+        )
+
+    def results_ready(
+        self,
+        record: Record,
+        at: float,
+        *,
+        status: str,
+        metadata: Mapping[str, Any],
+        row_count: int | None,
+        after: float,
+    ) -> None:
+        """Write down that the results of an execution can be read."""
+        kept: Mapping[str, Any] = redacted_values(plain(metadata))
+        if len(json.dumps(kept)) > LONGEST_METADATA:
+            kept = NO_METADATA
+        when = self.date(at)
+        self._events.append(
+            ResultsReady(
+                execution_id=record.id,
+                seq=self._next(record),
+                at=when,
+                execution=record.snapshot(),
+                status=status,
+                row_count=row_count,
+                metadata=kept,
+                after=self.date(after),
+                before=when,
             )
         )
 

@@ -25,6 +25,7 @@ from titan_state.core.events import (
     AnomalyCleared,
     AnomalyDetected,
     Event,
+    ResultsReady,
     Transitioned,
 )
 from titan_state.core.execution import NOTHING_EXTRA, Execution, plain
@@ -43,6 +44,7 @@ _KINDS: Final[dict[str, type[Event]]] = {
         ActionAccepted,
         ActionRefused,
         ActionUnknown,
+        ResultsReady,
     )
 }
 _TIMES: Final = frozenset({"at", "after", "before", "since", "created_at", "updated_at", "started_at", "finished_at"})
@@ -67,7 +69,7 @@ def written(event: Event) -> str:
     """Return an event as text, for a journal that keeps its execution's id and its number beside."""
     body: dict[str, Any] = {"type": event.type, "at": event.at.timestamp()}
     _put(body, event, _PLANS[type(event)])
-    if isinstance(event, Transitioned) and event.before != event.at:
+    if isinstance(event, Transitioned | ResultsReady) and event.before != event.at:
         body["before"] = event.before.timestamp()
     execution = event.execution
     if execution is not None:
@@ -115,6 +117,8 @@ def read(execution_id: str, seq: int, text: str) -> Event:
         values = {name: _value(name, value) for name, value in body.items()}
         if kind is Transitioned:
             values = {"source": None, "before": values["at"]} | values
+        elif kind is ResultsReady:
+            values = {"before": values["at"]} | values
         if shown is not None:
             values["execution"] = _execution({"id": execution_id, "status": body.get("dest")} | shown)
         return kind(execution_id=execution_id, seq=seq, **values)

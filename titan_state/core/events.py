@@ -5,6 +5,7 @@ An event says what was observed; it holds no behaviour and decides nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
 
@@ -16,6 +17,11 @@ from titan_state.core.lifecycle import Action
 
 SCHEMA: Final = 1
 """The version of what `Event.to_dict` returns. It grows by one when a reader must change."""
+
+LONGEST_METADATA: Final = 16 * 1024
+"""The longest metadata of results that an event keeps, in characters of JSON; the journal holds every event."""
+
+NO_METADATA: Final[Mapping[str, Any]] = {}
 
 Cause = Literal["action", "platform"]
 
@@ -128,6 +134,27 @@ class AnomalyCleared(Event):
     kind: AnomalyKind
     message: str
     since: datetime
+
+
+@attrs.frozen(kw_only=True)
+class ResultsReady(Event):
+    """The results of an execution that has succeeded can be read.
+
+    Attributes:
+        status: The status in which it has succeeded.
+        row_count: How many rows they have, None if the service does not say.
+        metadata: What the service says of them, by its own names; empty if it is longer than `LONGEST_METADATA`.
+        after: They became readable at or after this time.
+        before: They were readable at this time.
+    """
+
+    type: ClassVar[str] = "results_ready"
+
+    status: str
+    row_count: int | None = None
+    metadata: Mapping[str, Any] = attrs.field(default=NO_METADATA, hash=False)
+    after: datetime
+    before: datetime
 
 
 @attrs.frozen(kw_only=True)

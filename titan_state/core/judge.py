@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Lifecycle, Move
     from titan_state.core.outlook import Outlook
+    from titan_state.core.results import Results
     from titan_state.core.suspects import Suspects
     from titan_state.core.watchdogs import Watchdogs
 
@@ -56,6 +57,7 @@ class Judge:
         absences: Absences,
         watchdogs: Watchdogs,
         outlook: Outlook,
+        results: Results,
     ) -> None:
         self._lifecycle = lifecycle
         self._lag_s = thresholds.replica_lag_s
@@ -65,6 +67,7 @@ class Judge:
         self._absences = absences
         self._watchdogs = watchdogs
         self._outlook = outlook
+        self._results = results
 
     def observe(self, record: Record, execution: Execution, sent_at: float, received_at: float) -> None:
         """Take in a read of an execution."""
@@ -250,6 +253,7 @@ class Judge:
         record.identify(execution)
         terminal = self._lifecycle.is_terminal(status)
         record.final = execution if terminal else None
+        self._results.entered(record, received_at)
         rare = record.rare
         if rare is None:
             return

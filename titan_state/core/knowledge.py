@@ -16,12 +16,13 @@ from titan_state.core.chronicle import Chronicle
 from titan_state.core.lifecycle import Action, Verdict
 from titan_state.core.outlook import Outlook
 from titan_state.core.record import UNSEEN
+from titan_state.core.results import Results
 from titan_state.core.retention import Retention
 from titan_state.core.suspects import Suspects
 from titan_state.core.watchdogs import Watchdogs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
     from titan_state.core.anomalies import Thresholds
@@ -38,9 +39,12 @@ class Knowledge:
         lifecycle: The model.
         thresholds: When something counts as an anomaly.
         outlook: When executions are likely to change.
+        results: Whose results are waited for.
     """
 
-    def __init__(self, lifecycle: Lifecycle, thresholds: Thresholds, epoch: datetime) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, thresholds: Thresholds, epoch: datetime, result_statuses: Collection[str]
+    ) -> None:
         self.lifecycle = lifecycle
         self.thresholds = thresholds
         self._records: dict[str, Record] = {}
@@ -49,7 +53,8 @@ class Knowledge:
         self.outlook = Outlook()
         self._retention = Retention(self._records, self._chronicle.mark)
         self._absences = Absences(self._chronicle, self._suspects, thresholds)
-        self._watchdogs = Watchdogs(lifecycle, thresholds, self._chronicle, self._retention)
+        self.results = Results(result_statuses, thresholds, self._chronicle)
+        self._watchdogs = Watchdogs(lifecycle, thresholds, self._chronicle, self._retention, self.results)
 
     @property
     def needs_confirmation(self) -> Mapping[str, float]:
@@ -73,6 +78,15 @@ class Knowledge:
         """Return the status that an execution is in, None if it was never seen, or was let go."""
         record = self._records.get(execution_id)
         return None if record is None or record.status == UNSEEN else record.status
+
+    def last_status(self, execution_id: str) -> str | None:
+        """Return the status that an execution was last seen in, also if it was let go since, or is not in the model."""
+        record = self._records.get(execution_id)
+        if record is None:
+            note = self._retention.find(execution_id)
+            return None if note is None or note.status == UNSEEN else note.status
+        execution = record.snapshot()
+        return None if execution is None else execution.status
 
     def snapshot(self, execution_id: str) -> Execution | None:
         """Return what is known of an execution, None if it was never seen, or was let go."""

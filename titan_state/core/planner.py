@@ -16,7 +16,7 @@ from titan_state.core.budget import Priority
 from titan_state.core.explanation import REMEMBERED, Explanation, Request
 from titan_state.core.filtering import Filtering
 from titan_state.core.listing import FRONT
-from titan_state.core.reads import Choice, ListPage, Scope, Target
+from titan_state.core.reads import Choice, ListPage, ResultsOf, Scope, Target
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,6 +33,12 @@ SHOWN_AT_ONCE: Final = 20
 
 SWEEP_SHARE: Final = 4
 """One in how many reads at least goes to what is known already, while a sweep over a whole list finds much."""
+
+RESULTS_SHARE: Final = 4
+"""One in how many reads at most looks for results while other reads are due."""
+
+LOOK_WEIGHT: Final = 1 / 64
+"""How much one choice counts, where it is reckoned which share of the reads looks for results."""
 
 IDLE_SHARE: Final = 64
 """One in how many reads goes to a sweep that finds little: it comes to its end, sometime."""
@@ -72,6 +78,8 @@ class Planner(Filtering):
         self._explores = True
         self._explores_from = -inf
         self._turn = 0
+        self._since_look = RESULTS_SHARE
+        self._look_share = 0.0
         self._told: deque[Request] = deque(maxlen=REMEMBERED)
         self._count = 0
 
@@ -91,13 +99,16 @@ class Planner(Filtering):
             per_second: How many reads the budget allows per second at present.
         """
         if per_second is not None:
-            self._per_second = per_second
+            self._per_second = per_second * (1.0 - self._look_share)
         for execution_id, due in self._confirmations():
             if due <= now:
                 self._agenda.drop(execution_id)
                 self._in_flight[execution_id] = now
                 self._tell(execution_id, now, "what was read last contradicts what is known")
                 return Choice(execution_id, Priority.CONFIRMATION)
+        look = self._look(now) if self._since_look >= RESULTS_SHARE - 1 else None
+        if look is not None:
+            return look
         self._explore(now)
         self._gather(now)
         self._consider_filters(now)
@@ -105,14 +116,27 @@ class Planner(Filtering):
         self._turn += 1
         target, reason = self._chosen(now)
         if target is None:
-            return None
+            return self._look(now)
         if isinstance(target, ListPage):
             self._sweeps.pop(target, None)
             if target.page != FRONT:
                 self._sizes.begin(target, now, is_new=target.page not in self._listings[target.scope].windows)
+        self._since_look += 1
+        self._look_share -= LOOK_WEIGHT * self._look_share
         self._tell(target, now, reason)
         self._in_flight[target] = now
         return Choice(target, Priority.POLL)
+
+    def _look(self, now: float) -> Choice | None:
+        """Return the look for results that is due, if there is one."""
+        execution_id = self._tracker.results.take(now)
+        if execution_id is None:
+            return None
+        self._since_look = 0
+        self._look_share += LOOK_WEIGHT * (1.0 - self._look_share)
+        looks_for = ResultsOf(execution_id)
+        self._tell(looks_for, now, "it has succeeded, and its results are waited for")
+        return Choice(looks_for, Priority.OUTPUT)
 
     def _chosen(self, now: float) -> tuple[Target | None, str]:
         """Return what to read now, and why."""
@@ -140,9 +164,11 @@ class Planner(Filtering):
         story = f"{entry.unseen_at(now):.2f} unseen changes expected, the last look was {ago_s:.1f} s ago"
         return f"{story}; worth {entry.worth_at(now):.2f} s of delay, at a price of {price:.2f} s"
 
-    def _tell(self, target: Target, now: float, reason: str) -> None:
+    def _tell(self, target: Target | ResultsOf, now: float, reason: str) -> None:
         name = f"execution {target}"
-        if isinstance(target, ListPage):
+        if isinstance(target, ResultsOf):
+            name = f"the results of execution {target.execution_id}"
+        elif isinstance(target, ListPage):
             whose = "all executions" if target.task_id is None else f"task {target.task_id}"
             only = "" if target.status is None else f" that are {target.status}"
             offset = self.request(target, now)[1]
@@ -212,7 +238,8 @@ class Planner(Filtering):
         """Return when the next request may be sent, infinity if nothing is to be read."""
         if self._sweeps:
             return -inf
-        return min(min((at for _, at in self._confirmations()), default=inf), self._agenda.next_at())
+        confirmed_at = min((at for _, at in self._confirmations()), default=inf)
+        return min(confirmed_at, self._agenda.next_at(), self._tracker.results.next_at())
 
     def behind_s(self, now: float) -> float:
         """Return by how many seconds the reads are late against the plan; two rounds of it are no delay."""

@@ -47,17 +47,27 @@ class ListPage(NamedTuple):
         return self._replace(page=number)
 
 
+class ResultsOf(NamedTuple):
+    """The results of an execution: whether they can be read.
+
+    Attributes:
+        execution_id: The execution.
+    """
+
+    execution_id: str
+
+
 Target = ListPage | str
-"""What is read: a page of a list, or an execution by its id."""
+"""What shows executions: a page of a list, or an execution by its id."""
 
 
 class Choice(NamedTuple):
     """A request worth sending.
 
     Attributes:
-        target: A page of a list, or the id of one execution.
+        target: A page of a list, the id of one execution, or whose results are looked for.
         priority: With which priority it is sent.
     """
 
-    target: Target
+    target: Target | ResultsOf
     priority: Priority

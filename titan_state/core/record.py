@@ -81,6 +81,21 @@ class Flip:
 
 
 @attrs.define(eq=False, weakref_slot=False)
+class Awaited:
+    """What is known of results that are waited for.
+
+    Attributes:
+        since: When the execution was seen to have succeeded.
+        seen_absent: When the last look was sent that did not find them; None if there was none.
+        due: When the next look is due; infinity while one is under way.
+    """
+
+    since: float
+    seen_absent: float | None = None
+    due: float = inf
+
+
+@attrs.define(eq=False, weakref_slot=False)
 class Rare:
     """What few records need.
 
@@ -97,6 +112,7 @@ class Rare:
         odd_again_from: After it has ended: a read that was sent before this time may still show it, from a lagging
             replica. It stays, as `settles_at` does.
         is_late: Whether the time of a rule has come, and a read is to show first that it applies.
+        awaited: The results, while they are waited for.
     """
 
     suspicion: Suspicion | None = None
@@ -109,6 +125,7 @@ class Rare:
     odd: str = ""
     odd_again_from: float = -inf
     is_late: bool = False
+    awaited: Awaited | None = None
 
     def is_empty(self) -> bool:
         """Return whether nothing in here matters any more."""
@@ -122,6 +139,7 @@ class Rare:
             and self.odd_since is None
             and self.odd_again_from == -inf
             and not self.is_late
+            and self.awaited is None
         )
 
 

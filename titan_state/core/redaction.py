@@ -59,6 +59,12 @@ def redacted_event(event: Event) -> Event:
     return attrs.evolve(event, execution=clean)
 
 
+def redacted_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of a payload, by their names, without the credentials that they hold."""
+    clean: dict[str, Any] = _clean(values, _DEEPEST)
+    return clean
+
+
 def _clean(value: Any, levels: int) -> Any:
     if isinstance(value, str):
         return redacted(value)

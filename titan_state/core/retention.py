@@ -27,6 +27,8 @@ GENERATION: Final = 100_000
 
 SECOND: Final = timedelta(seconds=1)
 
+_UNREAD: Final = (AnomalyKind.RESULTS_OVERDUE,)  # what no read of an execution can end
+
 
 @attrs.frozen
 class Baseline:
@@ -120,7 +122,7 @@ class Retention:
 
     @staticmethod
     def _says(note: Note | None, status: object) -> bool:
-        return note is not None and note.status == status and not note.open
+        return note is not None and note.status == status and all(kind in _UNREAD for kind, _ in note.open)
 
     def is_old_news(self, execution: Execution, baseline: Baseline) -> bool:
         """Return whether a finished execution, seen for the first time, had finished before the watch began.

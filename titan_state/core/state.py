@@ -20,7 +20,7 @@ import attrs
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.execution import Execution, time_of
 from titan_state.core.lifecycle import Action
-from titan_state.core.record import UNSEEN, Flip, Intent, Rare, Record, Suspicion, small
+from titan_state.core.record import UNSEEN, Awaited, Flip, Intent, Rare, Record, Suspicion, small
 from titan_state.core.redaction import redacted_execution
 from titan_state.core.retention import Baseline, Note
 
@@ -194,6 +194,12 @@ def _plain(rare: Rare, zero: float) -> dict[str, Any]:
     for name in ("settles_at", "odd_again_from"):
         if getattr(rare, name) != -inf:
             plain[name] = getattr(rare, name) + zero
+    if rare.awaited is not None:
+        seen = rare.awaited.seen_absent
+        plain["awaited"] = {
+            "since": rare.awaited.since + zero,
+            "seen_absent": None if seen is None else seen + zero,
+        }
     if rare.odd_since is not None:
         plain |= {"odd_since": _date(rare.odd_since, zero), "odd": rare.odd}
     return plain
@@ -212,6 +218,11 @@ def _rare(plain: dict[str, Any], zero: float, now: float) -> Rare:
     if "odd" in plain:
         rare.odd_since = -inf if plain["odd_since"] is None else min(plain["odd_since"] - zero, now)
         rare.odd = plain["odd"]
+    if "awaited" in plain:
+        awaited = plain["awaited"]
+        seen = awaited["seen_absent"]
+        seen_absent = None if seen is None else min(seen - zero, now)
+        rare.awaited = Awaited(min(awaited["since"] - zero, now), seen_absent)
     if AnomalyKind.VANISHED in rare.open:
         rare.suspicion = Suspicion(None, -inf, now)  # any good read ends it
     return rare

@@ -23,7 +23,7 @@ from titan_state.core.state import ENDED, IN_FULL, KEPT, RARE, SINCE, STATUS, St
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from titan_state.core.execution import Execution
@@ -45,6 +45,7 @@ class Tracker(Knowledge):
         thresholds: Thresholds | None = None,
         *,
         epoch: datetime = UNIX_EPOCH,
+        result_statuses: Collection[str] = (),
     ) -> None:
         """Make a tracker that knows no execution.
 
@@ -52,9 +53,10 @@ class Tracker(Knowledge):
             lifecycle: The model, the documented one by default.
             thresholds: When something counts as an anomaly.
             epoch: The date at which the clock of all times handed in is zero; it dates the events.
+            result_statuses: The statuses of executions whose results are waited for: whoever looks tells `results`.
         """
-        super().__init__(lifecycle or Lifecycle.default(), thresholds or Thresholds(), epoch)
-        parts = (self._chronicle, self._suspects, self._absences, self._watchdogs, self.outlook)
+        super().__init__(lifecycle or Lifecycle.default(), thresholds or Thresholds(), epoch, result_statuses)
+        parts = (self._chronicle, self._suspects, self._absences, self._watchdogs, self.outlook, self.results)
         self._judge = Judge(self.lifecycle, self.thresholds, *parts)
         self.outlook.zero = epoch.timestamp()
 
@@ -138,6 +140,8 @@ class Tracker(Knowledge):
         if self.lifecycle.is_terminal(record.status):  # finished, and deleted since: housekeeping, not an anomaly
             if sent_at >= record.seen_received:
                 self._absences.forget(record)
+            if sent_at >= record.since + self.thresholds.replica_lag_s:
+                self.results.forget(record)
             return self._done(record, received_at)
         self._absences.note(record, sent_at, received_at, self._watchdogs)
         return self._done(record, received_at)
@@ -191,6 +195,7 @@ class Tracker(Knowledge):
         record = self._records.get(execution_id)
         if record is not None:
             self._absences.forget(record)
+            self.results.forget(record)
             status = record.status if self.lifecycle.is_terminal(record.status) else UNSEEN
             self._retention.let_go(record, status, self._chronicle.date(at), unwatched=True)
 
@@ -309,6 +314,7 @@ class Tracker(Knowledge):
                 self._watchdogs.restore_monitor(record, now)
                 continue
             self._records[record.id] = record
+            self.results.restored(record)
             self._watchdogs.arm(record, now)
             if record.rare is not None:
                 for intent in record.rare.intents:

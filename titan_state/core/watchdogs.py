@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from titan_state.core.chronicle import Chronicle
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Lifecycle, Move
+    from titan_state.core.results import Results
     from titan_state.core.retention import Retention
 
 
 LONGEST_S: Final = 900.0
 """How long a timer runs at most: it holds its record, also one that was let go meanwhile."""
+
+
+AWAITED_S: Final = 60.0
+"""How soon a record that is only kept because results are waited for is reviewed again."""
 
 
 class Watchdogs:
@@ -36,13 +41,19 @@ class Watchdogs:
     """
 
     def __init__(
-        self, lifecycle: Lifecycle, thresholds: Thresholds, chronicle: Chronicle, retention: Retention
+        self,
+        lifecycle: Lifecycle,
+        thresholds: Thresholds,
+        chronicle: Chronicle,
+        retention: Retention,
+        results: Results,
     ) -> None:
         self.monitor = Record(UNSEEN)
         self._lifecycle = lifecycle
         self._thresholds = thresholds
         self._chronicle = chronicle
         self._retention = retention
+        self._results = results
         self._timers = Timers()
         self._looked_at: float | None = None  # when the last good answer was received, or looking began
         self._looked_sent = -inf
@@ -171,7 +182,11 @@ class Watchdogs:
     def _review(self, record: Record, now: float, absences: Absences) -> None:
         if record.status in self._lifecycle.terminal or record.has_open(AnomalyKind.VANISHED):
             if self._leaves_at(record, now) <= now:
+                if self._results.leaves_at(record) > now:
+                    self._timers.arm(record, now + AWAITED_S)
+                    return
                 absences.forget(record)
+                self._results.forget(record)
                 self._retention.let_go(record, record.status, self._chronicle.date(now))
                 return
         else:

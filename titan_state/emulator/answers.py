@@ -6,7 +6,7 @@ What to answer is the routes' business.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,10 +23,11 @@ class RefusalError(Exception):
     It never leaves the emulator, so it is not part of the library's exception tree.
     """
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
         self.status = status
         self.code = code
         self.message = message
+        self.headers = headers
         super().__init__(f"{status} {code}: {message}")
 
 
@@ -43,13 +44,15 @@ def success(data: Any, *, status: int = 200) -> web.Response:
 def failure(refusal: RefusalError) -> web.Response:
     """Return an error envelope."""
     return web.json_response(
-        {"success": False, "error": {"code": refusal.code, "message": refusal.message}}, status=refusal.status
+        {"success": False, "error": {"code": refusal.code, "message": refusal.message}},
+        status=refusal.status,
+        headers=refusal.headers,
     )
 
 
-def bare_failure(status: int, message: str) -> web.Response:
+def bare_failure(refusal: RefusalError) -> web.Response:
     """Return an error in the form of the media routes: a string, without `success`."""
-    return web.json_response({"error": message}, status=status)
+    return web.json_response({"error": refusal.message}, status=refusal.status, headers=refusal.headers)
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:

@@ -28,6 +28,8 @@ REFUSALS: Final = {400: "BAD_REQUEST", 404: "NOT_FOUND", 409: "CONFLICT", 422: "
 ListShape = Literal["items", "executions", "array"]
 ControlAnswer = Literal["execution", "null"]
 RunIdField = Literal["id", "execution_id"]
+ExportShape = Literal["array", "lines"]
+PendingAnswer = Literal[202, 404, 409, 425, "status", "null"]
 
 
 def _actions(actions: Iterable[Action | str]) -> frozenset[Action]:
@@ -51,6 +53,13 @@ class Settings:
         created_status: The HTTP status of a new task or run.
         status_filter: Whether lists of executions honour `?status=`; it is ignored otherwise.
         updated_at: Whether executions say when they were last changed.
+        export_shape: What a JSON export is: one array, or JSON lines, an object on each line and a line break after
+            the last.
+        ranges: Whether export, download and media have a strong `ETag` and honour `Range: bytes=N-` with `If-Range`;
+            the header is ignored otherwise.
+        results_pending: How metadata, export and download answer while there are no results to read, and where there
+            never will be any: an error envelope with 404, 409 or 425; `status`: 200 with `data` of
+            `{"status": "processing"}`; 202: the same with that status; `null`: 200 with `data` of null.
     """
 
     list_shape: ListShape = attrs.field(default="items", validator=attrs.validators.in_(get_args(ListShape)))
@@ -66,6 +75,9 @@ class Settings:
     created_status: int = 201
     status_filter: bool = False
     updated_at: bool = True
+    export_shape: ExportShape = attrs.field(default="array", validator=attrs.validators.in_(get_args(ExportShape)))
+    ranges: bool = True
+    results_pending: PendingAnswer = attrs.field(default=404, validator=attrs.validators.in_(get_args(PendingAnswer)))
 
 
 class SettingOptions(TypedDict, total=False):
@@ -82,6 +94,9 @@ class SettingOptions(TypedDict, total=False):
     created_status: int
     status_filter: bool
     updated_at: bool
+    export_shape: ExportShape
+    ranges: bool
+    results_pending: PendingAnswer
 
 
 @attrs.frozen

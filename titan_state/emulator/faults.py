@@ -1,7 +1,7 @@
 """Faults: what goes wrong between the truth and the client, and when.
 
-Which faults there are, and the seeded dice that decide about them. How a fault shows in an answer is in `gate.py` and
-the routes. A fault is never a change of the truth; for that there are plans and `move`.
+Which faults there are, and the seeded dice that decide about them. How a fault shows in an answer is in `gate.py`,
+`spoiling.py` and the routes. A fault is never a change of the truth; for that there are plans and `move`.
 """
 
 from __future__ import annotations
@@ -81,6 +81,9 @@ class Faults:
         slow: The answer is made at once and sent `slow_s` later.
         truncated: The connection breaks in the middle of the answer's body.
         garbled: The answer's body is only half of what it should be, with a `Content-Length` that fits.
+        wrong_length: The `Content-Length` of a body is wrong. By turns it is too large, and the connection is closed
+            after the whole body; and too small, and only so much of the body is sent, up to the middle of a row.
+        broken_body: The connection is reset after any part of the body, with the `Content-Length` of the whole.
         html: A proxy's page, with 200, instead of an answer; nothing was carried out.
         spurious_429: 429 though the limit was not reached; with a reset after `spurious_reset_s`, None for no header.
         stale: The answer to a read shows the truth of some moment of the last `stale_s`.
@@ -103,6 +106,8 @@ class Faults:
     slow_s: float = attrs.field(default=1.0, validator=checks.seconds)
     truncated: When = attrs.field(default=When(), converter=_when)
     garbled: When = attrs.field(default=When(), converter=_when)
+    wrong_length: When = attrs.field(default=When(), converter=_when)
+    broken_body: When = attrs.field(default=When(), converter=_when)
     html: When = attrs.field(default=When(), converter=_when)
     spurious_429: When = attrs.field(default=When(), converter=_when)
     spurious_reset_s: float | None = attrs.field(default=2.0, validator=checks.seconds_or_none)
@@ -134,6 +139,7 @@ class Faults:
             slow_s=0.2,
             truncated=0.01,
             garbled=0.01,
+            broken_body=0.01,
             html=0.01,
             spurious_429=0.01,
             spurious_reset_s=1.0,

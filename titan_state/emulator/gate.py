@@ -1,6 +1,6 @@
 """Gate: what stands before every route: credentials, scopes, the rate limit, and faults of the connection.
 
-Which routes there are, and what they answer, is not known here.
+Which routes there are, and what they answer, is not known here; how a body is spoiled is in `spoiling.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from aiohttp import web
 
 from titan_state.emulator.answers import RefusalError, bare_failure, failure
 from titan_state.emulator.backend import Backend
+from titan_state.emulator.spoiling import Spoiler
 
 PREFIX: Final = "/api/v1"
 PROXY_PAGE: Final = "<!doctype html><html><head><title>Please wait</title></head><body>Back soon.</body></html>"
@@ -43,14 +44,15 @@ class Endpoint:
 
     def refuse(self, refusal: RefusalError) -> web.Response:
         """Return a refusal in the form of this route."""
-        return failure(refusal) if self.scope else bare_failure(refusal.status, refusal.message)
+        return failure(refusal) if self.scope else bare_failure(refusal)
 
 
 class Gate:
-    """Admits requests, lets the route answer, and spoils the answer where a fault says so."""
+    """Admits requests, lets the route answer, and has the answer spoiled where a fault says so."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._spoiler = Spoiler(backend)
 
     def guard(self, endpoint: Endpoint) -> web.RouteDef:
         """Return the route with this gate before it."""
@@ -71,11 +73,7 @@ class Gate:
         backend.record(request, status=None if answer is None else answer.status, authorized=authorized)
         if answer is None:
             return _drop(request)
-        if self._hit("garbled", request) and isinstance(answer.body, bytes):
-            answer.body = answer.body[: len(answer.body) // 2]
-        if self._hit("truncated", request) and isinstance(answer.body, bytes):
-            return await _truncate(request, answer, answer.body)
-        return answer
+        return await self._spoiler.spoil(request, answer)
 
     async def _answer(self, endpoint: Endpoint, request: web.Request, credential: str) -> web.Response | None:
         backend = self._backend
@@ -143,14 +141,3 @@ def _drop(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()  # aiohttp wants one; there is no connection left to write it to
-
-
-async def _truncate(request: web.Request, answer: web.Response, body: bytes) -> web.StreamResponse:
-    # compression is never asked for, so the declared length is that of the body
-    spoiled = web.StreamResponse(status=answer.status, headers=answer.headers)
-    spoiled.content_length = len(body)
-    await spoiled.prepare(request)
-    await spoiled.write(body[: len(body) // 2])
-    if request.transport is not None:
-        request.transport.close()
-    return spoiled

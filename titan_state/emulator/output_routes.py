@@ -1,26 +1,25 @@
-"""Routes of outputs: result metadata, export, download, datasets and media, with small generated contents.
+"""Routes of outputs: result metadata, export, download, datasets and media.
 
 Results follow the truth of their execution: they are readable some time after a success and not before. Field names
-of metadata and datasets are this emulator's choice; the documentation has none.
+of metadata and datasets are this emulator's choice; the documentation has none. What files hold is in `contents.py`.
 """
 
 from __future__ import annotations
 
 import base64
-import csv
-import io
-import json
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from titan_state.emulator.answers import RefusalError, iso, listing, not_found, page, success
 from titan_state.emulator.backend import Backend
+from titan_state.emulator.contents import COLUMNS, FORMATS, exported
 from titan_state.emulator.gate import PREFIX, Endpoint
+from titan_state.emulator.ranges import ranged
 from titan_state.emulator.routes import find_run, find_task, line
 from titan_state.emulator.run import Run
 
-COLUMNS: Final = ("position", "title", "price", "image")
+PENDING: Final = {404: "NOT_FOUND", 409: "CONFLICT", 425: "TOO_EARLY"}
 
 PIXEL: Final = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -48,30 +47,30 @@ class OutputRoutes:
 
     async def metadata(self, request: web.Request) -> web.Response:
         """Answer what the results are."""
-        run, ready = self._published(request)
+        run, since = self._find(request)
+        if since is None:
+            return self._pending()
         return success(
             {
                 "execution_id": run.id,
                 "status": "ready",
                 "row_count": run.plan.rows,
                 "columns": list(COLUMNS),
-                "formats": ["json", "csv"],
-                "published_at": iso(self._backend.wall(ready)),
+                "formats": list(FORMATS),
+                "published_at": iso(self._backend.wall(since)),
             }
         )
 
     async def export(self, request: web.Request) -> web.Response:
         """Answer the rows as a JSON or CSV file."""
         wanted = request.query.get("format", "json")
-        if wanted not in ("json", "csv"):
-            raise RefusalError(400, "BAD_REQUEST", "format must be json or csv")
-        run, _ = self._published(request)
-        return self._csv(run) if wanted == "csv" else self._json(run)
+        if wanted not in FORMATS:
+            raise RefusalError(400, "BAD_REQUEST", f"format must be {' or '.join(FORMATS)}")
+        return self._attachment(request, wanted)
 
     async def download(self, request: web.Request) -> web.Response:
         """Answer the rows as a CSV file."""
-        run, _ = self._published(request)
-        return self._csv(run)
+        return self._attachment(request, "csv")
 
     async def datasets_of_execution(self, request: web.Request) -> web.Response:
         """List the dataset of an execution; there is none before its results are readable."""
@@ -105,16 +104,34 @@ class OutputRoutes:
         names = {f"{position}.png" for position in range(1, run.plan.rows + 1)}
         if run.status is None or run.results_at(at) is None or name not in names:
             raise not_found("media")
-        return web.Response(body=PIXEL, content_type="image/png")
+        return self._file(request, PIXEL, {"Content-Type": "image/png"})
 
-    def _published(self, request: web.Request) -> tuple[Run, float]:
+    def _find(self, request: web.Request) -> tuple[Run, float | None]:
         backend = self._backend
         at = backend.read_at(line(request))
         run = find_run(backend, request, at)
-        ready = run.results_at(at)
-        if ready is None:
-            raise not_found("results")
-        return run, ready
+        return run, run.results_at(at)
+
+    def _pending(self) -> web.Response:
+        pending = self._backend.settings.results_pending
+        if pending == "null":
+            return success(None)
+        if pending == "status" or pending == 202:
+            return success({"status": "processing"}, status=202 if pending == 202 else 200)
+        raise RefusalError(pending, PENDING[pending], "results are not readable")
+
+    def _attachment(self, request: web.Request, wanted: str) -> web.Response:
+        run, since = self._find(request)
+        if since is None:
+            return self._pending()
+        file = exported(self._backend, run, wanted)
+        disposition = f'attachment; filename="{file.name}"'
+        return self._file(request, file.body, {"Content-Type": file.content_type, "Content-Disposition": disposition})
+
+    def _file(self, request: web.Request, body: bytes, headers: dict[str, str]) -> web.Response:
+        if self._backend.settings.ranges:
+            return ranged(request, body, headers)
+        return web.Response(body=body, headers=headers)
 
     def _datasets(self, runs: list[Run], at: float, limit: int, offset: int) -> web.Response:
         ready = [(run, since) for run in runs if (since := run.results_at(at)) is not None]
@@ -129,33 +146,3 @@ class OutputRoutes:
             for run, since in ready[offset : offset + limit]
         ]
         return listing(self._backend, "datasets", shown, total=len(ready), limit=limit, offset=offset)
-
-    def _rows(self, run: Run) -> list[dict[str, Any]]:
-        token = self._backend.media_token(run)
-        return [
-            {
-                "position": position,
-                "title": f"Item {position} of {run.id}",
-                "price": round(9.99 + position, 2),
-                "image": f"{self._backend.origin}/media/{run.id}/{position}.png?token={token}",
-            }
-            for position in range(1, run.plan.rows + 1)
-        ]
-
-    def _json(self, run: Run) -> web.Response:
-        return _file(json.dumps(self._rows(run)), "application/json", f"results-{run.id}.json")
-
-    def _csv(self, run: Run) -> web.Response:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS)
-        writer.writeheader()
-        writer.writerows(self._rows(run))
-        return _file(text.getvalue(), "text/csv", f"results-{run.id}.csv")
-
-
-def _file(text: str, content_type: str, name: str) -> web.Response:
-    return web.Response(
-        body=text.encode(),
-        content_type=content_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )

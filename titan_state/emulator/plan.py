@@ -62,6 +62,7 @@ class Plan:
         error: The text of `error` once it ends in `failed` or `completed_with_errors`.
         results_after_s: Scenario seconds between a success and readable results; None for never.
         rows: How many rows its results have.
+        padding: How many characters of text each row's `note` has on top of its own, for large exports.
         note: A label for people and tests.
     """
 
@@ -75,6 +76,7 @@ class Plan:
     error: str = "the target site refused the connection"
     results_after_s: float | None = attrs.field(default=0.0, validator=checks.seconds_or_none)
     rows: int = attrs.field(default=3, validator=attrs.validators.ge(0))
+    padding: int = attrs.field(default=0, validator=attrs.validators.ge(0))
     note: str = ""
 
     def timeline(self) -> tuple[tuple[float, str | None], ...]:

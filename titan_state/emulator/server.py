@@ -20,6 +20,7 @@ from titan_state.core.lifecycle import Lifecycle
 from titan_state.emulator import checks
 from titan_state.emulator.answers import RefusalError, failure
 from titan_state.emulator.backend import SCOPES, Backend, RequestRecord, SettingOptions, Settings
+from titan_state.emulator.contents import ExportFormat, exported
 from titan_state.emulator.faults import Faults
 from titan_state.emulator.gate import Gate
 from titan_state.emulator.limits import RateLimiter
@@ -161,6 +162,22 @@ class TaskServiceEmulator:
         """
         now = self.time()
         return self._backend.world.run(execution_id).results_at(now) is not None
+
+    def export_bytes(
+        self,
+        execution_id: str,
+        format: ExportFormat = "json",  # noqa: A002 - the name that the API has for it
+    ) -> bytes:
+        """Return what an export of an execution holds, byte for byte, whether or not it is readable now.
+
+        Its media URLs have the origin of this service, so ask once it has listened.
+
+        Raises:
+            KeyError: There is no such execution, or it is yet to be created.
+            ValueError: There is no such format.
+        """
+        self.time()
+        return exported(self._backend, self._backend.world.run(execution_id), format).body
 
     def add(self, plan: Plan) -> str:
         """Add an execution, created now or `plan.created_after_s` from now.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from titan_state.errors import ConfigurationError
 
 
@@ -15,8 +13,3 @@ def require_id(value: str, what: str) -> None:
     """
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"{what} is named by its id, a text that is not empty, not {value!r}")
-
-
-def seconds_of(value: float | timedelta | None) -> float | None:
-    """Return a duration in seconds, None for as long as it takes."""
-    return value.total_seconds() if isinstance(value, timedelta) else value

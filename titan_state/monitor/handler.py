@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from titan_state.core.events import AnomalyCleared, AnomalyDetected, Event, Transitioned
+from titan_state.core.events import AnomalyCleared, AnomalyDetected, Event, ResultsReady, Transitioned
 from titan_state.errors import ConfigurationError, shorten
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Filter:
         values: The statuses or kinds of anomaly; empty for all.
     """
 
-    about: Literal["enter", "exit", "finish", "transition", "anomaly", "cleared"]
+    about: Literal["enter", "exit", "finish", "transition", "anomaly", "cleared", "results"]
     values: frozenset[str] = frozenset()
 
     def check(self, statuses: Collection[str]) -> None:
@@ -55,6 +55,8 @@ class Filter:
                     return event.dest in terminal
                 case about:
                     return about == "transition"
+        if isinstance(event, ResultsReady):
+            return self.about == "results"
         if isinstance(event, AnomalyDetected):
             return self.about == "anomaly" and (not self.values or event.kind in self.values)
         if isinstance(event, AnomalyCleared):

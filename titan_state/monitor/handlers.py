@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, Unpack, overload
 import attrs
 
 from titan_state.core.anomalies import AnomalyKind
-from titan_state.core.events import Event, Transitioned
+from titan_state.core.events import Event, ResultsReady, Transitioned
 from titan_state.core.lifecycle import Status
 from titan_state.errors import ConfigurationError, shorten
 from titan_state.monitor.callbacks import Options, check_callback, checked, name_of, needs_name
@@ -168,6 +168,11 @@ class Registry:
         return Registrar(self, Filter("transition"))
 
     @property
+    def on_results_ready(self) -> Registrar[ResultsReady]:
+        """Call back when the results of an execution that has succeeded can be read, which is later than its end."""
+        return Registrar(self, Filter("results"))
+
+    @property
     def on_anomaly(self) -> AnomalyRegistrar:
         """Call back when an anomaly is detected: `@on_anomaly` or `@on_anomaly(AnomalyKind.LEFT_TERMINAL, …)`."""
         return AnomalyRegistrar(self, "anomaly")
@@ -228,6 +233,11 @@ class Handlers(Registry):
             setattr(handler, option, value)
         handler.filters.append(filter_)
         return callback
+
+    @property
+    def want_results(self) -> bool:
+        """Whether one is for results that can be read."""
+        return any(filter_.about == "results" for handler in self for filter_ in handler.filters)
 
     def check(self, statuses: Collection[str]) -> None:
         """Refuse handlers that wait for a status which a model with these ones does not have.

@@ -9,16 +9,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
+from titan_state.clock import seconds_of
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.lifecycle import Action, Verdict
 from titan_state.errors import ConfigurationError
-from titan_state.monitor.arguments import require_id, seconds_of
+from titan_state.monitor.arguments import require_id
 from titan_state.monitor.local_server import LocalServer
 from titan_state.monitor.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from titan_state.client.outputs import Outputs
     from titan_state.core.execution import Execution
     from titan_state.core.explanation import Explanation
     from titan_state.monitor.streams import EventStream
@@ -251,6 +253,21 @@ class Monitor(Runtime):
         with self._busy_with(*ids):
             async for execution in self._waiting.as_completed(ids, seconds_of(timeout)):
                 yield execution
+
+    # Outputs.
+
+    def outputs(self, execution_id: str) -> Outputs:
+        """Return the outputs of an execution: result metadata, exports, rows, datasets and media.
+
+        They are there once it has succeeded: asked for before, every method raises `OutputsUnavailableError` by what
+        is known, and sends nothing. The status of an execution that is not watched is read first.
+
+        Raises:
+            ConfigurationError: It is no id.
+            MonitorClosedError: The monitor is not running.
+        """
+        self._check((execution_id,))
+        return self._looks.outputs(execution_id)
 
     # Control.
 

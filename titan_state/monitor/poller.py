@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
+from titan_state.client.retries import retry_delay
 from titan_state.clock import within
 from titan_state.core.budget import Priority
 from titan_state.core.execution import Execution
-from titan_state.core.reads import ListPage
+from titan_state.core.reads import ListPage, ResultsOf
 from titan_state.core.window import Shown
 from titan_state.errors import (
     ForbiddenError,
@@ -31,7 +32,7 @@ from titan_state.errors import (
     TooManyRequestsError,
     UnauthorizedError,
 )
-from titan_state.monitor.reader import of_task, retry_delay
+from titan_state.monitor.reader import of_task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
     from titan_state.clock import Clock
     from titan_state.core.events import Event
     from titan_state.core.planner import Planner
-    from titan_state.core.reads import Choice
+    from titan_state.core.reads import Choice, Target
     from titan_state.core.tracker import Tracker
+    from titan_state.monitor.looks import Looks
     from titan_state.monitor.reader import Reader
     from titan_state.monitor.watches import Watches
 
@@ -87,6 +89,7 @@ class Poller:
         clock: Clock,
         *,
         reader: Reader,
+        looks: Looks,
         commit: Callable[[list[Event]], None],
         room: Callable[[], Awaitable[None]],
         has_room: Callable[[], bool],
@@ -101,6 +104,7 @@ class Poller:
             watches: What is watched.
             clock: The time.
             reader: Reads single executions.
+            looks: Looks for results.
             commit: Takes the events.
             room: Returns when there is room for further events.
             has_room: Returns whether they can be written down at present.
@@ -113,6 +117,7 @@ class Poller:
         self._clock = clock
         self._commit = commit
         self._reader = reader
+        self._looks = looks
         self._room = room
         self._has_room = has_room
         self._rng = rng
@@ -173,7 +178,9 @@ class Poller:
                 self._commit(self._tracker.tick(now, behind_s=behind_s))
 
     def _send(self, choice: Choice) -> None:
-        task = asyncio.create_task(self._request(choice), name="titan_state read")
+        target = choice.target
+        work = self._look(target) if isinstance(target, ResultsOf) else self._request(target, choice.priority)
+        task = asyncio.create_task(work, name="titan_state read")
         self._tasks.add(task)
         task.add_done_callback(self._sent)
 
@@ -181,13 +188,21 @@ class Poller:
         self._tasks.discard(task)
         self._wake.set()
 
-    async def _request(self, choice: Choice) -> None:
-        target = choice.target
+    async def _look(self, target: ResultsOf) -> None:
+        try:
+            await self._looks.look(target.execution_id)
+        except UnauthorizedError as error:
+            self._fatal = self._fatal or error
+        except Exception:
+            logger.exception("what was said of results could not be taken in; it is asked for again")
+            self._tracker.results.retry(target.execution_id, self._clock.time() + retry_delay(1, self._rng))
+
+    async def _request(self, target: Target, priority: Priority) -> None:
         try:
             if isinstance(target, ListPage):
-                await self._read_page(target, choice.priority)
+                await self._read_page(target, priority)
             else:
-                await self._read_one(target, choice.priority)
+                await self._read_one(target, priority)
         except (UnauthorizedError, ForbiddenError, NotFoundError) as error:
             if isinstance(target, ListPage) and self._planner.list_refused(target):
                 logger.info("the list cannot be read, executions are read one by one: %s", error)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from titan_state.client.retries import retry_delay
 from titan_state.errors import (
     ExecutionNotFoundError,
     ExecutionUnreadableError,
@@ -36,16 +37,6 @@ if TYPE_CHECKING:
     from titan_state.monitor.watches import Watches
 
 logger = logging.getLogger("titan_state.monitor")
-
-FIRST_RETRY_S = 0.5
-LONGEST_RETRY_S = 30.0
-"""How soon a read that failed is sent again: doubled from the first to the longest, with jitter."""
-
-
-def retry_delay(failures: int, rng: random.Random) -> float:
-    """Return how many seconds to wait after so many failures of the same read, one after the other."""
-    delay_s: float = min(FIRST_RETRY_S * 2 ** min(failures - 1, 16), LONGEST_RETRY_S)
-    return delay_s * (0.5 + rng.random() / 2)
 
 
 class Reader:

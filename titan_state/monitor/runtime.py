@@ -25,6 +25,7 @@ from titan_state.monitor.groups import is_only
 from titan_state.monitor.handler import Filter
 from titan_state.monitor.handlers import Handlers, Registry
 from titan_state.monitor.ledger import Ledger
+from titan_state.monitor.looks import Looks
 from titan_state.monitor.poller import Poller
 from titan_state.monitor.reader import Reader
 from titan_state.monitor.streams import Streams, Waits
@@ -112,8 +113,8 @@ class Runtime(Registry):
         self.journal: Journal = journal_of(journal, self._clock)
         self._handlers = Handlers(handlers or (), durable=self.journal.is_durable)
         self._handlers.check(self.lifecycle.statuses)
-        self._tracker = Tracker(self.lifecycle, thresholds)
         profile, interval_s = self.service.profile, self.service.budget.min_interval_s
+        self._tracker = Tracker(self.lifecycle, thresholds, result_statuses=profile.output_statuses)
         self._planner = Planner(
             self._tracker,
             interval_s=interval_s,
@@ -149,6 +150,9 @@ class Runtime(Registry):
             ensure_open=self._ensure_open,
             rng=self._rng,
         )
+        if self._handlers.want_results:
+            self._tracker.results.wants()
+        self._looks = Looks(self.service, self._tracker, self._reader, self._clock, commit=self._commit, rng=self._rng)
         self._poller = Poller(
             self.service,
             self._tracker,
@@ -156,6 +160,7 @@ class Runtime(Registry):
             self._watches,
             self._clock,
             reader=self._reader,
+            looks=self._looks,
             commit=self._commit,
             room=self._until_room,
             has_room=lambda: not self._outbox.is_full,
@@ -294,6 +299,8 @@ class Runtime(Registry):
         """Register a callback with this monitor."""
         filter_.check(self.lifecycle.statuses)
         self._handlers.register(callback, filter_, options)
+        if self._handlers.want_results:
+            self._tracker.results.wants()
         if self._dispatcher.has_begun:
             self._dispatcher.begin()
         return callback

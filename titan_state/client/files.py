@@ -1,0 +1,241 @@
+"""Files: how an output is put on a disk: beside its place first, and there by its name once it is whole.
+
+It knows paths and bytes, nothing of requests. Names never come from the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final, Literal, Self, get_args
+
+import attrs
+
+from titan_state.errors import ConfigurationError, OutputExistsError, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - not on Windows: what a killed process left there stays
+    fcntl = None
+
+IfExists = Literal["error", "skip", "overwrite"]
+
+BATCH: Final = 4 * 1024 * 1024
+"""How many bytes are collected before they are written, in a thread: a slow disk holds nothing else up."""
+
+LONGEST_NAME: Final = 128
+"""The longest name that is made of an id; most file systems take 255 bytes, of which a suffix needs some."""
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
+_RESERVED: Final = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+
+
+@attrs.frozen
+class SavedFile:
+    """A file that an output was put into.
+
+    Attributes:
+        path: The file.
+        size: How many bytes it has.
+        is_new: Whether it was written now; it was there already, and left alone, otherwise.
+    """
+
+    path: Path
+    size: int
+    is_new: bool = True
+
+
+def safe_name(text: str) -> str:
+    """Return a name for a file, made of text of any origin; different texts have different names.
+
+    Nothing of a path is left in it: what is no letter, digit, `.`, `_` or `-` is replaced, and a hash then tells
+    it from others.
+    """
+    name = _UNSAFE.sub("_", text)[:LONGEST_NAME].lstrip(".")
+    if _RESERVED.fullmatch(name):
+        name = f"_{name}"
+    if name and name == text:
+        return name
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
+    return f"{name.rstrip('._') or 'output'}-{digest}"
+
+
+class Target:
+    """The place of one file. Use it as a context manager: what was not finished leaves nothing behind.
+
+    What is written goes to a file of its own beside the place, with a name that begins with a dot and ends in
+    `.part`. A process that is killed leaves that behind, and whoever writes the same file next takes it over.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, name: str, if_exists: IfExists = "error") -> None:
+        """Make sure that the file can be written.
+
+        Args:
+            path: The file, or a directory for one of the name `name`.
+            name: The name in a directory.
+            if_exists: What to do where the file is there already.
+
+        Raises:
+            OutputExistsError: It is there already, and is not to be overwritten or skipped.
+            ConfigurationError: There is no such directory, or `if_exists` is none of the three.
+        """
+        if if_exists not in get_args(IfExists):
+            raise ConfigurationError(f"if_exists must be one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
+        self.path = Path(path)
+        if self.path.is_dir():
+            self.path = self.path / name
+        if not self.path.parent.is_dir():
+            raise ConfigurationError(f"there is no directory {shorten(str(self.path.parent))}: make it first")
+        if self.path.is_dir():
+            raise ConfigurationError(f"{shorten(str(self.path))} is a directory: name a file in it")
+        self._if_exists = if_exists
+        self._file: IO[bytes] | None = None
+        self._part: Path | None = None
+        self._batch: list[bytes] = []
+        self._held = 0
+        self._work: asyncio.Future[None] | None = None
+        self.size = 0
+        if if_exists == "error" and self._is_there():
+            raise OutputExistsError(str(self.path))
+
+    def kept(self) -> SavedFile | None:
+        """Return the file that is there already, if it is to be left alone; None if it is to be written."""
+        if self._if_exists != "skip":
+            return None
+        try:
+            return SavedFile(self.path, self.path.stat().st_size, is_new=False)
+        except FileNotFoundError:
+            return None
+
+    def _is_there(self) -> bool:
+        return os.path.lexists(self.path)  # a link that leads nowhere is there, too
+
+    async def __aenter__(self) -> Self:
+        self._open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._work is not None:  # it was left behind by a cancellation, and needs the file
+            await asyncio.gather(self._work, return_exceptions=True)
+        file, self._file = self._file, None
+        part, self._part = self._part, None
+        self._batch.clear()
+        if part is not None:
+            with contextlib.suppress(FileNotFoundError):
+                part.unlink()
+        if file is not None:
+            file.close()
+
+    async def write(self, chunk: bytes) -> None:
+        """Take further bytes."""
+        self._batch.append(chunk)
+        self._held += len(chunk)
+        self.size += len(chunk)
+        if self._held >= BATCH:
+            await self._flush()
+
+    async def restart(self) -> None:
+        """Drop what was taken: it comes again from the beginning."""
+        self._batch.clear()
+        self._held = self.size = 0
+        await self._aside(self._truncate)
+
+    async def finish(self) -> SavedFile:
+        """Put the file in its place, whole, also if the machine stops the moment after.
+
+        Raises:
+            OutputExistsError: One has come there meanwhile, and is not to be overwritten.
+        """
+        await self._flush()
+        try:
+            await self._aside(self._place)
+        except FileExistsError:
+            kept = self.kept()
+            if kept is not None:
+                return kept
+            raise OutputExistsError(str(self.path)) from None
+        return SavedFile(self.path, self.size)
+
+    def _open(self) -> None:
+        """Open the file beside the place: that which a killed process has left, or a new one."""
+        name = self.path.name[:LONGEST_NAME]
+        usual = self.path.with_name(f".{name}.part")
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # it is another's, or a link to somewhere
+                file = os.fdopen(os.open(usual, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b", buffering=0)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if os.path.samestat(os.fstat(file.fileno()), usual.lstat()):  # not put in its place meanwhile
+                        self._file, self._part = file, usual
+                        self._truncate()
+                        return
+                    file.close()
+                except OSError:
+                    file.close()
+                    raise
+        self._part = self.path.with_name(f".{name}.{secrets.token_hex(6)}.part")
+        self._file = self._part.open("xb", buffering=0)
+
+    async def _aside(self, work: Callable[[], None]) -> None:
+        """Do work on the file in a thread."""
+        self._work = asyncio.ensure_future(asyncio.to_thread(work))
+        await asyncio.shield(self._work)
+        self._work = None
+
+    async def _flush(self) -> None:
+        batch, self._batch, self._held = self._batch, [], 0
+        if batch:
+            await self._aside(partial(self._put, batch))
+
+    def _put(self, batch: list[bytes]) -> None:
+        assert self._file is not None  # noqa: S101 - a target is written inside `async with`
+        for chunk in batch:
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+
+    def _truncate(self) -> None:
+        assert self._file is not None  # noqa: S101 - as above
+        self._file.seek(0)
+        self._file.truncate()
+
+    def _place(self) -> None:
+        assert self._file is not None  # noqa: S101 - as above
+        assert self._part is not None  # noqa: S101 - as above
+        os.fsync(self._file.fileno())
+        if fcntl is None:  # pragma: no cover - Windows moves no open file
+            self._file.close()
+        if self._if_exists == "overwrite":
+            self._part.replace(self.path)
+            self._part = None
+        else:
+            self._link(self._part)
+        with contextlib.suppress(OSError):  # not every system can do it for a directory
+            directory = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+    def _link(self, part: Path) -> None:
+        """Give the file its name, unless another has it: in one step, so that nothing is overwritten."""
+        try:
+            os.link(part, self.path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            if self._is_there():
+                raise FileExistsError from None
+            part.replace(self.path)
+            self._part = None

@@ -1,0 +1,259 @@
+"""Results: which executions have succeeded and are waited for until their results can be read, and when to look next.
+
+`completed` does not mean that results can be read: they are published some time after. Each look costs a request, so
+looks are few: the first comes when results of the task are usually there, later ones further and further apart. What
+a look said is taken in here; which request goes out when is the planner's business.
+"""
+
+from __future__ import annotations
+
+import heapq
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from titan_state.core.anomalies import AnomalyKind
+from titan_state.core.events import NO_METADATA
+from titan_state.core.record import Awaited
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from titan_state.core.anomalies import Thresholds
+    from titan_state.core.chronicle import Chronicle
+    from titan_state.core.events import Event
+    from titan_state.core.record import Record
+
+RESULT_STATUSES: Final = ("completed", "completed_with_errors")
+"""The statuses of executions that have results. Of the second that is not documented: it is a default."""
+
+FIRST_LOOK_S: Final = 1.0
+"""How long after a success the first look comes at the earliest, and how far apart looks are at least."""
+
+LONGEST_GAP_S: Final = 1800.0
+"""How far apart looks are at most: results that are very late are noticed so soon."""
+
+LATEST_S: Final = 300.0
+"""How long after a success the first look comes at the latest, however late results usually are."""
+
+GIVE_UP_S: Final = 86_400.0
+"""For how long after the success results are looked for: what is not there after a day is taken to come never."""
+
+MOST: Final = 10_000
+"""How many executions are waited for at most; of more, the one that succeeded first is given up."""
+
+MOST_TASKS: Final = 10_000
+"""Of how many tasks it is remembered how late their results come."""
+
+WEIGHT: Final = 0.25
+"""How much the latest delay of a task's results counts against those before it."""
+
+
+def gap_s(age_s: float, usual_s: float = 0.0) -> float:
+    """Return how many seconds after a look that found nothing the next one is worth it.
+
+    The later results are against what is usual, the longer: what is waited for doubles with each look.
+
+    Args:
+        age_s: For how long they have been waited for.
+        usual_s: How late results usually come.
+    """
+    return min(max(FIRST_LOOK_S, usual_s / 4, age_s - usual_s), LONGEST_GAP_S)
+
+
+@attrs.define(eq=False)
+class Results:
+    """The executions whose results are waited for.
+
+    Attributes:
+        is_on: Whether anybody wants to know: an execution that succeeds while nobody does is not waited for.
+    """
+
+    _statuses: Collection[str]
+    _thresholds: Thresholds
+    _chronicle: Chronicle
+    is_on: bool = True
+    _waiting: dict[str, Record] = attrs.field(init=False, factory=dict)  # those that succeeded first come first
+    _heap: list[tuple[float, str]] = attrs.field(init=False, factory=list)
+    _rests_until: float = attrs.field(init=False, default=-inf)
+    _usual: dict[str | None, float] = attrs.field(init=False, factory=dict)  # by task; None for all of them
+
+    def __attrs_post_init__(self) -> None:
+        self.is_on = bool(self._statuses) and self._thresholds.results_s is not None
+
+    def wants(self) -> None:
+        """Take in that somebody wants to know when results can be read, whatever the thresholds say."""
+        self.is_on = bool(self._statuses)
+
+    def is_awaited(self, execution_id: str) -> bool:
+        """Return whether the results of an execution are waited for."""
+        return execution_id in self._waiting
+
+    def entered(self, record: Record, at: float) -> None:
+        """Take in that an execution has entered a status: it is waited for if that has results, else no longer."""
+        self._drop(record)
+        if record.status in self._statuses and self.is_on:
+            self._begin(record, Awaited(at))
+        elif record.status not in self._statuses:
+            self._chronicle.clear(record, AnomalyKind.RESULTS_OVERDUE, at, f"it is {record.status} now")
+
+    def restored(self, record: Record) -> None:
+        """Take back an execution that another tracker waited for."""
+        awaited = None if record.rare is None else record.rare.awaited
+        if awaited is None:
+            return
+        if record.status in self._statuses:
+            self._begin(record, awaited)
+        else:
+            self._drop(record)
+
+    def forget(self, record: Record) -> None:
+        """Wait for the results of an execution no longer."""
+        self._drop(record)
+
+    def readable(
+        self,
+        execution_id: str,
+        *,
+        received_at: float,
+        row_count: int | None = None,
+        metadata: Mapping[str, Any] = NO_METADATA,
+    ) -> list[Event]:
+        """Take in that results can be read.
+
+        Args:
+            execution_id: The execution.
+            received_at: When the answer was received that showed it.
+            row_count: How many rows they have, None if that is not known.
+            metadata: What the service says of them.
+
+        Returns:
+            What happened: `ResultsReady`, once, if they were waited for; nothing otherwise.
+        """
+        record, awaited = self._find(execution_id)
+        if record is None or awaited is None:
+            return []
+        # Between the last look without them and this one; at the first look they may have been there for long.
+        earliest = awaited.seen_absent if awaited.seen_absent is not None else awaited.since
+        self._learn(record, (earliest + received_at) / 2 - awaited.since)
+        self._drop(record)
+        self._chronicle.results_ready(
+            record, received_at, metadata=metadata, row_count=row_count, after=earliest, status=record.status
+        )
+        self._chronicle.clear(record, AnomalyKind.RESULTS_OVERDUE, received_at, "its results can be read")
+        if record.rare is not None and record.rare.is_empty():
+            record.rare = None
+        return self._chronicle.take()
+
+    def unreadable(self, execution_id: str, answer: str, *, sent_at: float, received_at: float) -> list[Event]:
+        """Take in that results could not be read yet.
+
+        Args:
+            execution_id: The execution.
+            answer: What the service said, in short.
+            sent_at: When the look was sent.
+            received_at: When its answer was received.
+
+        Returns:
+            What happened: once, that they are overdue.
+        """
+        record, awaited = self._find(execution_id)
+        if record is None or awaited is None:
+            return []
+        awaited.seen_absent = sent_at if awaited.seen_absent is None else max(sent_at, awaited.seen_absent)
+        overdue_at = self._overdue_at(awaited)
+        if sent_at >= overdue_at and not record.has_open(AnomalyKind.RESULTS_OVERDUE):
+            since_s = sent_at - awaited.since
+            self._learn(record, since_s)
+            message = (
+                f"its results cannot be read {since_s:.0f} s after it was seen {record.status} ({answer}); "
+                "if this deployment publishes none, switch the rule off: Thresholds(results_s=None)"
+            )
+            self._chronicle.detect(record, AnomalyKind.RESULTS_OVERDUE, received_at, message)
+        due = received_at + gap_s(received_at - awaited.since, self._usual_s(record))
+        if received_at < overdue_at:
+            due = min(due, overdue_at)  # so that it is neither called overdue late, nor without a look
+        self._arm(record, awaited, due)
+        return self._chronicle.take()
+
+    def is_overdue(self, execution_id: str, sent_at: float) -> bool:
+        """Return whether results are overdue, if a look that was sent then did not find them."""
+        _, awaited = self._find(execution_id)
+        return awaited is not None and sent_at >= self._overdue_at(awaited)
+
+    def retry(self, execution_id: str, at: float) -> None:
+        """Look again at a time: the look that was under way told nothing."""
+        record, awaited = self._find(execution_id)
+        if record is not None and awaited is not None:
+            self._arm(record, awaited, at)
+
+    def rest(self, until: float) -> None:
+        """Look for nothing until a time: the service refuses to tell."""
+        self._rests_until = until
+
+    def next_at(self) -> float:
+        """Return when the next look is due, infinity if none is."""
+        while self._heap:
+            due, execution_id = self._heap[0]
+            if self._is_due(execution_id, due):
+                return max(due, self._rests_until)
+            heapq.heappop(self._heap)
+        return inf
+
+    def take(self, now: float) -> str | None:
+        """Return an execution whose results are to be looked at now, and take the look as sent; None if none is due."""
+        if self.next_at() > now:
+            return None
+        execution_id = heapq.heappop(self._heap)[1]
+        _, awaited = self._find(execution_id)
+        if awaited is not None:
+            awaited.due = inf
+        return execution_id
+
+    def leaves_at(self, record: Record) -> float:
+        """Return until when a record must be kept for the sake of its results; minus infinity if there is no need."""
+        _, awaited = self._find(record.id)
+        return -inf if awaited is None else awaited.since + GIVE_UP_S
+
+    def _find(self, execution_id: str) -> tuple[Record | None, Awaited | None]:
+        record = self._waiting.get(execution_id)
+        return record, None if record is None or record.rare is None else record.rare.awaited
+
+    def _begin(self, record: Record, awaited: Awaited) -> None:
+        record.uncommon().awaited = awaited
+        self._waiting[record.id] = record
+        self._arm(record, awaited, awaited.since + max(FIRST_LOOK_S, self._usual_s(record)))
+        self._chronicle.mark(record.id)
+        if len(self._waiting) > MOST:
+            self._drop(next(iter(self._waiting.values())))
+
+    def _drop(self, record: Record) -> None:
+        self._waiting.pop(record.id, None)
+        if record.rare is not None and record.rare.awaited is not None:
+            record.rare.awaited = None
+            self._chronicle.mark(record.id)
+
+    def _arm(self, record: Record, awaited: Awaited, due: float) -> None:
+        awaited.due = due
+        heapq.heappush(self._heap, (due, record.id))
+
+    def _is_due(self, execution_id: str, due: float) -> bool:
+        """Return whether an entry of the heap still counts."""
+        _, awaited = self._find(execution_id)
+        return awaited is not None and awaited.due == due
+
+    def _overdue_at(self, awaited: Awaited) -> float:
+        limit = self._thresholds.results_s
+        return inf if limit is None else awaited.since + limit + self._thresholds.replica_lag_s
+
+    def _usual_s(self, record: Record) -> float:
+        return self._usual.get(record.task_id, self._usual.get(None, 0.0))
+
+    def _learn(self, record: Record, delay_s: float) -> None:
+        delay_s = min(max(0.0, delay_s), LATEST_S)
+        for task_id in {None: None, record.task_id: None}:
+            known = self._usual.pop(task_id, None)
+            if len(self._usual) >= MOST_TASKS:
+                del self._usual[next(iter(self._usual))]
+            self._usual[task_id] = delay_s if known is None else known + WEIGHT * (delay_s - known)

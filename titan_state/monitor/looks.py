@@ -1,0 +1,183 @@
+"""Looks: asks whether results can be read, and hands what is answered to the tracker.
+
+When it is worth it is decided by the planner, what an answer means by `core/results.py`. A service that refuses to tell
+is left alone for a while: without its results, everything else goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from titan_state.client.retries import retry_delay
+from titan_state.core.budget import Priority
+from titan_state.errors import (
+    ForbiddenError,
+    NotFoundError,
+    NotSupportedError,
+    OutputsUnavailableError,
+    PayloadError,
+    ResponseError,
+    ResultsNotReadyError,
+    ServiceError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from titan_state.client.outputs import Outputs
+    from titan_state.client.readings import Reading, ResultMetadata
+    from titan_state.client.service import TaskService
+    from titan_state.clock import Clock
+    from titan_state.core.events import Event
+    from titan_state.core.tracker import Tracker
+    from titan_state.monitor.reader import Reader
+
+logger = logging.getLogger("titan_state.monitor")
+
+REST_S: Final = 3600.0
+"""For how long results are left alone where the service refuses to tell of any: a scope is missing, say."""
+
+
+class Looks:
+    """Looks whether results can be read."""
+
+    def __init__(
+        self,
+        service: TaskService,
+        tracker: Tracker,
+        reader: Reader,
+        clock: Clock,
+        *,
+        commit: Callable[[list[Event]], None],
+        rng: random.Random,
+    ) -> None:
+        """Make what looks for results.
+
+        Args:
+            service: Where requests are sent.
+            tracker: Where answers go.
+            reader: Reads executions.
+            clock: The time.
+            commit: Takes the events.
+            rng: Jitter comes from it.
+        """
+        self._service = service
+        self._tracker = tracker
+        self._reader = reader
+        self._clock = clock
+        self._commit = commit
+        self._rng = rng
+        self._failures = 0
+        self._has_warned = False
+
+    def outputs(self, execution_id: str) -> Outputs:
+        """Return the outputs of an execution, for users: whatever they find out is told to the tracker, too."""
+
+        async def prepare() -> None:
+            await self._ensure_outputs(execution_id)
+
+        def looked(found: Reading[ResultMetadata] | ResultsNotReadyError) -> None:
+            if isinstance(found, ResultsNotReadyError):
+                self._unreadable(execution_id, found.answer, found)
+            else:
+                self._readable(execution_id, found)
+
+        return self._service.outputs(execution_id, prepare=prepare, looked=looked)
+
+    async def look(self, execution_id: str) -> None:
+        """Look whether the results of an execution can be read.
+
+        Raises:
+            UnauthorizedError: The service refused the credentials.
+        """
+        results = self._tracker.results
+        try:
+            reading = await self._service.outputs(execution_id).read_metadata(Priority.OUTPUT)
+        except UnauthorizedError:
+            raise
+        except (ForbiddenError, NotSupportedError) as error:
+            self._rest(error)
+            results.retry(execution_id, self._clock.time())
+        except TooManyRequestsError:
+            results.retry(execution_id, self._clock.time())  # the budget waits
+        except (ResponseError, PayloadError, ResultsNotReadyError) as error:
+            self._failures = 0
+            answer = error.answer if isinstance(error, ResultsNotReadyError) else shorten(str(error))
+            sent_at = self._clock.time() if error.sent_at is None else error.sent_at
+            if not results.is_overdue(execution_id, sent_at) or await self._is_there(execution_id):
+                self._unreadable(execution_id, answer, error)
+        except ServiceError as error:
+            self._failures += 1
+            delay_s = retry_delay(self._failures, self._rng)
+            logger.debug("results could not be asked for, next attempt in %.1f s: %s", delay_s, error)
+            results.retry(execution_id, self._clock.time() + delay_s)
+        else:
+            self._failures = 0
+            self._readable(execution_id, reading)
+
+    async def _is_there(self, execution_id: str) -> bool:
+        """Return whether an execution is there at all: one that was deleted has no results that could be overdue."""
+        results = self._tracker.results
+        try:
+            await self._reader.read(execution_id, Priority.OUTPUT)
+        except NotFoundError:
+            results.retry(execution_id, self._clock.time() + REST_S)  # if it is waited for still
+            return False
+        except UnauthorizedError:
+            raise
+        except ServiceError as error:
+            delay_s = retry_delay(3, self._rng)
+            logger.debug("an execution could not be read, its results wait for %.1f s: %s", delay_s, error)
+            results.retry(execution_id, self._clock.time() + delay_s)
+            return False
+        return True
+
+    def _readable(self, execution_id: str, reading: Reading[ResultMetadata]) -> None:
+        found = reading.value
+        self._tracker.contact(sent_at=reading.sent_at, received_at=reading.received_at, served_at=reading.served_at)
+        self._commit(
+            self._tracker.results.readable(
+                execution_id,
+                received_at=reading.received_at,
+                row_count=found.row_count,
+                metadata=found.fields,
+            )
+        )
+
+    def _unreadable(self, execution_id: str, answer: str, error: ServiceError) -> None:
+        now = self._clock.time()
+        sent_at = now if error.sent_at is None else error.sent_at
+        received_at = now if error.received_at is None else error.received_at
+        self._tracker.contact(sent_at=sent_at, received_at=received_at)
+        events = self._tracker.results.unreadable(execution_id, answer, sent_at=sent_at, received_at=received_at)
+        self._commit(events)
+
+    def _rest(self, error: ServiceError) -> None:
+        level = logging.DEBUG if self._has_warned else logging.WARNING
+        logger.log(level, "results are not looked for, for an hour: %s", error)
+        self._has_warned = True
+        self._tracker.results.rest(self._clock.time() + REST_S)
+
+    async def _ensure_outputs(self, execution_id: str) -> None:
+        """Make sure that the status of an execution has outputs; read it if it is not known.
+
+        Raises:
+            OutputsUnavailableError: It has none.
+            ExecutionNotFoundError: The service does not know the execution.
+            ServiceError: It could not be read.
+        """
+        status = self._tracker.last_status(execution_id)
+        if status is None:
+            try:
+                reading = await self._service.get(execution_id, priority=Priority.OUTPUT)
+            except NotFoundError as error:
+                raise self._reader.not_found(execution_id) from error
+            status = reading.value.status
+        statuses = self._service.profile.output_statuses
+        if status not in statuses:
+            raise OutputsUnavailableError(execution_id, status, statuses)

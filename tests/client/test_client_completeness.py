@@ -66,7 +66,7 @@ def test_whole_tables(rows, cuts):
     assert not found.is_open
 
 
-@pytest.mark.parametrize("body", [b'a,b\r\n1,"x\r\n', b"a,b\r\n1,2", b'a,b\n1,"2'])
+@pytest.mark.parametrize("body", [b'a,b\r\n1,"x\r\n', b"a,b\r\n1,2\r", b"a,b\r\n1,2", b'a,b\n1,"2'])
 def test_cut_tables(body):
     """A table that ends within a line or within quotes may be cut."""
     assert look("csv", body).is_doubtful

@@ -208,6 +208,18 @@ def test_a_killed_process_leaves_no_half_file(tmp_path):
     assert path.read_bytes() == b"whole"
 
 
+async def test_what_was_left_after_the_end_is_removed(tmp_path):
+    """A process that was killed between the name and the tidying up leaves a part that the next one removes."""
+    path = tmp_path / "out"
+    await save(path, b"whole")
+    os.link(path, tmp_path / ".out.part")
+    assert Target(path, name="output", if_exists="skip").kept().size == 5
+    assert names(tmp_path) == ["out"]
+    async with Target(path, name="output", if_exists="overwrite"):
+        assert Target(path, name="output", if_exists="skip").kept().size == 5
+        assert names(tmp_path) == [".out.part", "out"]  # this one is at work
+
+
 async def test_a_part_that_is_a_link_is_not_followed(tmp_path):
     """Nobody gets another file overwritten by leaving a link where the part would be."""
     victim = tmp_path / "victim"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from titan_state import Lifecycle
+from titan_state import Lifecycle, Outputs, ServiceProfile
 from titan_state.cli.app import app
 from titan_state.monitor.callbacks import Options
 from titan_state.monitor.handlers import Handler, Registry
@@ -21,6 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text(encoding="utf-8")
 JOURNAL = (ROOT / "docs" / "journal.md").read_text(encoding="utf-8")
+OUTPUTS = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
 CALLBACKS = (ROOT / "docs" / "callbacks.md").read_text(encoding="utf-8")
 
 
@@ -97,6 +98,40 @@ async def test_the_program_about_another_lifecycle_runs_as_it_stands(start, tmp_
         "stop - stop leads from assigned to cancelled",
         "prices assigned -> cancelled by action",
     ]
+
+
+async def test_the_program_about_outputs_runs_as_it_stands(start, tmp_path):
+    """Pasted into a file it runs, and shows results that come later, files, rows, media, and what is refused."""
+    (text,) = blocks("python", OUTPUTS)
+    file = tmp_path / "outputs.py"
+    file.write_text(text, encoding="utf-8")
+    program = await start(file)
+    assert await program.end() == (0, "")
+    assert program.lines[:5] == [
+        "prices has 3 rows",
+        "saved prices.json",
+        "1 Item 1 of prices",
+        "2 Item 2 of prices",
+        "3 Item 3 of prices",
+    ]
+    assert program.lines[5] == "loaded 1.png"
+    assert program.lines[6].startswith("not sent: execution stock is running, which has no outputs")
+
+
+def test_outputs_are_told():
+    """The table in docs/outputs.md has each method of `Outputs`, and no other."""
+    told = set(re.findall(r"`(?:await )?(\w+)\(", "".join(row[0] for row in rows(OUTPUTS, "What there is"))))
+    plumbing = {"read_metadata"}
+    assert told == {name for name in vars(Outputs) if not name.startswith("_")} - plumbing
+
+
+def test_defaults_of_outputs_are_told():
+    """The table of defaults in docs/outputs.md says what `ServiceProfile` has."""
+    profile = ServiceProfile()
+    for name, told in ((row[0].strip("`"), row[1]) for row in rows(OUTPUTS, "What is a default")):
+        value = getattr(profile, name)
+        for one in value if isinstance(value, tuple) else (value,):
+            assert value is True or str(one) in told
 
 
 def test_arguments_of_extend_are_told():

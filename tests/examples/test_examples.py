@@ -125,3 +125,33 @@ def test_every_example_is_run_here():
     names = [path.name for path in EXAMPLES.glob("*.py")]
     assert len(names) >= 3
     assert [name for name in names if f'"{name}"' not in tests] == []
+
+
+async def test_every_success_is_exported_once(start, tmp_path):
+    """What succeeds is exported when its results can be read; a second run finds what is new, and repeats nothing."""
+
+    def plan(name):
+        return Plan(id=name, steps=(Step("running", 0.0), Step("completed", 0.5)), results_after_s=1.0)
+
+    async with TaskServiceEmulator(per_minute=None) as service:
+        program = await start(EXAMPLES / "export_completed.py", tmp_path / "exports", service=service)
+        await watched(service)
+        service.add(plan("first"))
+        await program.until("first: first.json")
+        assert await program.end(by=signal.SIGINT) == (0, "")
+        service.add(plan("second"))
+        program = await start(EXAMPLES / "export_completed.py", tmp_path / "exports", service=service)
+        await program.until("second: second.json")
+        assert await program.end(by=signal.SIGINT) == (0, "")
+        for name in ("first", "second"):
+            assert (tmp_path / "exports" / f"{name}.json").read_bytes() == service.export_bytes(name)
+    assert len(program.lines) == 1
+
+
+async def test_rows_are_loaded(start):
+    """The rows of an export are counted, or make a frame of whichever library is there."""
+    done = Plan(id="done", steps=(Step("running", 0.0), Step("completed", 0.0)), rows=12)
+    async with TaskServiceEmulator(Scenario([done])) as service:
+        program = await start(EXAMPLES / "load_rows.py", "done", service=service)
+        assert await program.end() == (0, "")
+    assert "12" in "\n".join(program.lines)

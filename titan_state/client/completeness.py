@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SPACE: Final = b" \t\r\n"
 SPACES: Final = (b" ", b"\t", b"\r", b"\n")
-LINE_ENDS: Final = (b"\r", b"\n")
 CLOSING: Final = {b"[": b"]", b"{": b"}"}
 BOM: Final = b"\xef\xbb\xbf"
 KEPT: Final = 256
@@ -51,7 +50,7 @@ class Completeness:
             self._space = b""
         if chunk:
             self._space = b" " if chunk[-1:] in SPACES else b""
-            self._ends_line = chunk[-1:] in LINE_ENDS
+            self._ends_line = chunk[-1:] == b"\n"  # a carriage return may be half of an end
 
     @property
     def is_open(self) -> bool:

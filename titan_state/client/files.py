@@ -114,9 +114,19 @@ class Target:
         if self._if_exists != "skip":
             return None
         try:
-            return SavedFile(self.path, self.path.stat().st_size, is_new=False)
+            kept = SavedFile(self.path, self.path.stat().st_size, is_new=False)
         except FileNotFoundError:
             return None
+        left = self._take_over(create=False)
+        if left is not None:  # of a process that was killed once the file had its name
+            self._usual.unlink()
+            left.close()
+        return kept
+
+    @property
+    def _usual(self) -> Path:
+        """The file beside the place, unless somebody else writes it just now."""
+        return self.path.with_name(f".{self.path.name[:LONGEST_NAME]}.part")
 
     def _is_there(self) -> bool:
         return os.path.lexists(self.path)  # a link that leads nowhere is there, too
@@ -169,23 +179,30 @@ class Target:
 
     def _open(self) -> None:
         """Open the file beside the place: that which a killed process has left, or a new one."""
-        name = self.path.name[:LONGEST_NAME]
-        usual = self.path.with_name(f".{name}.part")
-        if fcntl is not None:
-            with contextlib.suppress(OSError):  # it is another's, or a link to somewhere
-                file = os.fdopen(os.open(usual, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b", buffering=0)
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if os.path.samestat(os.fstat(file.fileno()), usual.lstat()):  # not put in its place meanwhile
-                        self._file, self._part = file, usual
-                        self._truncate()
-                        return
-                    file.close()
-                except OSError:
-                    file.close()
-                    raise
-        self._part = self.path.with_name(f".{name}.{secrets.token_hex(6)}.part")
+        self._file, self._part = self._take_over(create=True), self._usual
+        if self._file is not None:
+            self._truncate()
+            return
+        self._part = self._usual.with_suffix(f".{secrets.token_hex(6)}.part")
         self._file = self._part.open("xb", buffering=0)
+
+    def _take_over(self, *, create: bool) -> IO[bytes] | None:
+        """Return the usual file beside the place, locked; None if it is another's, is not there, or is a link."""
+        if fcntl is None:  # pragma: no cover - not on Windows
+            return None
+        try:
+            flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+            file = os.fdopen(os.open(self._usual, flags, 0o666), "r+b", buffering=0)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), self._usual.lstat()):  # not put in its place meanwhile
+                return file
+        except OSError:
+            pass
+        file.close()
+        return None
 
     async def _aside(self, work: Callable[[], None]) -> None:
         """Do work on the file in a thread."""

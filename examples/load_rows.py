@@ -1,0 +1,50 @@
+"""Load the rows of one execution's export into pandas or polars, whichever is installed, or count them with neither.
+
+Run it with TITAN_API_URL and TITAN_TOKEN set: `python load_rows.py EXECUTION`. titan_state depends on neither library:
+rows are plain objects, and an exported file is what both read by themselves.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from titan_state import Monitor
+
+BATCH = 10_000
+
+
+async def batches(rows: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
+    """Hand out rows in lists of a size that is worth a frame each, so that no export has to fit into memory twice."""
+    batch: list[Any] = []
+    async for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def main(execution_id: str) -> None:
+    """Make one frame of the rows and show it."""
+    async with Monitor.from_env() as monitor:
+        outputs = monitor.outputs(execution_id)
+        if find_spec("polars"):
+            polars = import_module("polars")
+            frames = [polars.DataFrame(batch) async for batch in batches(outputs.rows())]
+            print(polars.concat(frames) if frames else "no rows")
+        elif find_spec("pandas"):
+            pandas = import_module("pandas")
+            frames = [pandas.DataFrame(batch) async for batch in batches(outputs.rows())]
+            print(pandas.concat(frames, ignore_index=True) if frames else "no rows")
+        else:
+            print(sum([len(batch) async for batch in batches(outputs.rows())]), "rows; no frame library is installed")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    asyncio.run(main(sys.argv[1]))

@@ -15,6 +15,7 @@ import pytest
 from titan_state import (
     BodyTooLargeError,
     ConfigurationError,
+    ForbiddenError,
     NotFoundError,
     NotSupportedError,
     OutputExistsError,
@@ -285,6 +286,50 @@ async def test_a_table_without_an_end_is_loaded_twice(hostile, connect, finish, 
     assert saved.path.read_bytes() == b"a,b\r\n1,2"
     assert [target.rpartition("/")[2] for target in hostile.targets] == ["export?format=csv"] * 2 + ["results"]
     assert await finish(all_of(client.outputs("e").rows(format="csv"))) == [{"a": "1", "b": "2"}]
+
+
+async def test_rows_settle_a_doubt(hostile, connect, finish, clock, whole, tmp_path):
+    """An array that ends in something else than it began with may be cut: reading its rows tells."""
+    client = await connect(hostile.url, clock=clock)
+    hostile.answer(whole(b'[{"a":1},null]', **ATTACHED))
+    await finish(client.outputs("e").export(tmp_path))
+    assert len(hostile.requests) == 2
+    hostile.answer(whole(b'[{"a":[1]', **ATTACHED))
+    with pytest.raises(PayloadError, match="may have been cut"):
+        await finish(client.outputs("e").export(tmp_path / "2"))
+    assert files(tmp_path) == ["e.json"]
+
+
+async def test_a_table_with_fewer_rows_than_it_should_have(hostile, connect, finish, clock, whole, tmp_path):
+    """The same half of a table twice is still no table, if the metadata say that there are more rows."""
+    client = await connect(hostile.url, clock=clock)
+    half, full = whole(b"a,b\r\n1,2", **ATTACHED), whole(b"a,b\r\n1,2\r\n3,4\r\n", **ATTACHED)
+    hostile.answer(half, half, whole({"data": {"row_count": 2}}), full)
+    saved = await finish(client.outputs("e").export(tmp_path, format="csv"))
+    assert saved.path.read_bytes() == b"a,b\r\n1,2\r\n3,4\r\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "is_file"), [(204, "", False), (200, "application/json", False), (200, "text/csv", True)]
+)
+async def test_empty_bodies(hostile, connect, finish, clock, whole, tmp_path, status, kind, is_file):
+    """No bytes are no results yet where JSON was meant, and a table without rows where that is what it is called."""
+    client = await connect(hostile.url, clock=clock)
+    hostile.answer(whole(b"", status, Content_Type=kind))
+    export = client.outputs("e").export(tmp_path, format="csv", wait=0)
+    if is_file:
+        assert (await finish(export)).size == 0
+    else:
+        with pytest.raises(ResultsNotReadyError, match="an empty answer"):
+            await finish(export)
+
+
+async def test_a_refusal_that_is_huge(hostile, connect, whole, tmp_path):
+    """The body of a refusal is read up to the client's cap; its head says what it is."""
+    client = await connect(hostile.url, max_body=1000)
+    hostile.answer(whole(b"x" * 2000, 403))
+    with pytest.raises(ForbiddenError, match="its body is too large"):
+        await client.outputs("e").export(tmp_path)
 
 
 async def test_it_goes_on_where_it_stopped(hostile, connect, finish, clock, whole, tmp_path):

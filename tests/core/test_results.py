@@ -258,6 +258,16 @@ def test_a_look_that_told_nothing_is_sent_again():
     assert results.take(100.0) == "e"
 
 
+def test_the_schedule_stays_small():
+    """However often somebody else looks, what is planned does not pile up."""
+    scene = succeeded()
+    for index in range(10_000):
+        scene.look(0.001 * index, finds=False)
+    assert len(scene.tracker.results._heap) < 200
+    assert scene.tracker.results.is_awaited("e")
+    assert 10.0 < scene.tracker.results.next_at() < 30.0
+
+
 def test_waiting_survives_a_restart():
     """After a restart results are waited for as before, and are overdue by the whole time."""
     scene = Scene(results=True)

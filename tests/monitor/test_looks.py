@@ -319,6 +319,23 @@ async def test_what_a_user_finds_out_is_known(service, monitor, clock, until):
     assert len(looks(service)) == 1
 
 
+async def test_what_a_user_does_not_find_raises_nothing(service, monitor, clock, until):
+    """Metadata that a user asks for too late are no alarm: the monitor makes sure first that the execution is there."""
+    service.add(plan(results_after_s=None))
+    async with monitor:
+        ears = Ears(monitor)
+        monitor.watch("e")
+        await clock.advance(200)
+        asking = asyncio.ensure_future(monitor.outputs("e").ready())
+        await clock.advance(50)
+        service.remove("e")
+        await clock.advance(900)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert ears.overdue == []
+
+
 async def test_a_callback_exports(service, monitor, clock, until, tmp_path):
     """The pinned way: an export in `on_completed` waits for the results by itself."""
     service.add(plan(results_after_s=20.0))

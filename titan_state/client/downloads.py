@@ -46,6 +46,7 @@ ENVELOPE: Final = 64 * 1024
 WORTH: Final = 64 * 1024
 """How many further bytes of a file make up for a failure."""
 
+NO_CONTENT: Final = 204
 PARTIAL: Final = 206
 NOT_FOUND: Final = 404
 OUT_OF_RANGE: Final = 416
@@ -240,7 +241,9 @@ class Download:
         if self.not_ready is None:
             return
         answer, stripped = incoming.answer, body.strip()
-        if not stripped:
+        if not stripped and (
+            answer.status == NO_CONTENT or "application/json" in answer.headers.get("Content-Type", "")
+        ):
             raise self.not_ready("an empty answer")
         if stripped[:1] != b"{" or not (b'"success"' in stripped or b'"error"' in stripped):
             return

@@ -81,12 +81,8 @@ def medium_of(url: str, origin: str, profile: ServiceProfile) -> Medium:
     written = [one.partition("=")[2] for one in parts.query.split("&")]
     secrets = tuple(dict.fromkeys(text for text in (*(value for _, value in values), *written) if text))
     has_token = any(name == TOKEN and value for name, value in values)
-    try:
-        target = URL(place + (parts.path or "/") + query, encoded=True)
-    except ValueError:
-        raise ConfigurationError("a media URL cannot be read") from None
     return Medium(
-        url=target,
+        url=URL(place + (parts.path or "/") + query, encoded=True),
         name=f"GET {shorten(parts.path)}",
         is_ours=is_ours,
         needs_token=is_ours and not has_token,

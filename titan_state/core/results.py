@@ -46,6 +46,9 @@ MOST: Final = 10_000
 MOST_TASKS: Final = 10_000
 """Of how many tasks it is remembered how late their results come."""
 
+SLACK: Final = 64
+"""How many entries of the schedule that count no more are kept at least, before they are thrown out."""
+
 WEIGHT: Final = 0.25
 """How much the latest delay of a task's results counts against those before it."""
 
@@ -237,6 +240,9 @@ class Results:
     def _arm(self, record: Record, awaited: Awaited, due: float) -> None:
         awaited.due = due
         heapq.heappush(self._heap, (due, record.id))
+        if len(self._heap) > 2 * len(self._waiting) + SLACK:  # most of it counts no more
+            self._heap = [(due, name) for due, name in self._heap if self._is_due(name, due)]
+            heapq.heapify(self._heap)
 
     def _is_due(self, execution_id: str, due: float) -> bool:
         """Return whether an entry of the heap still counts."""

@@ -82,10 +82,10 @@ class Looks:
             await self._ensure_outputs(execution_id)
 
         def looked(found: Reading[ResultMetadata] | ResultsNotReadyError) -> None:
-            if isinstance(found, ResultsNotReadyError):
-                self._unreadable(execution_id, found.answer, found)
-            else:
+            if not isinstance(found, ResultsNotReadyError):
                 self._readable(execution_id, found)
+            elif not self._tracker.results.is_overdue(execution_id, self._sent_at(found)):  # a look of ours will tell
+                self._unreadable(execution_id, found.answer, found)
 
         return self._service.outputs(execution_id, prepare=prepare, looked=looked)
 
@@ -108,8 +108,7 @@ class Looks:
         except (ResponseError, PayloadError, ResultsNotReadyError) as error:
             self._failures = 0
             answer = error.answer if isinstance(error, ResultsNotReadyError) else shorten(str(error))
-            sent_at = self._clock.time() if error.sent_at is None else error.sent_at
-            if not results.is_overdue(execution_id, sent_at) or await self._is_there(execution_id):
+            if not results.is_overdue(execution_id, self._sent_at(error)) or await self._is_there(execution_id):
                 self._unreadable(execution_id, answer, error)
         except ServiceError as error:
             self._failures += 1
@@ -150,12 +149,14 @@ class Looks:
         )
 
     def _unreadable(self, execution_id: str, answer: str, error: ServiceError) -> None:
-        now = self._clock.time()
-        sent_at = now if error.sent_at is None else error.sent_at
-        received_at = now if error.received_at is None else error.received_at
+        sent_at = self._sent_at(error)
+        received_at = self._clock.time() if error.received_at is None else error.received_at
         self._tracker.contact(sent_at=sent_at, received_at=received_at)
         events = self._tracker.results.unreadable(execution_id, answer, sent_at=sent_at, received_at=received_at)
         self._commit(events)
+
+    def _sent_at(self, error: ServiceError) -> float:
+        return self._clock.time() if error.sent_at is None else error.sent_at
 
     def _rest(self, error: ServiceError) -> None:
         level = logging.DEBUG if self._has_warned else logging.WARNING

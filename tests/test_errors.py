@@ -40,6 +40,10 @@ VALUES = {
     "delay": 3.0,
     "subscription": "shop.export",
     "holder": "process 7 on a-machine",
+    "statuses": ("completed", "completed_with_errors"),
+    "path": "/data/e-1.json",
+    "origin": "https://other.example",
+    "answer": "404 NOT_FOUND",
 }
 
 
@@ -115,7 +119,16 @@ def test_error_keeps_what_it_was_given(kind):
 def test_message_is_printable_whatever_the_service_says(kind):
     """Ids, codes, statuses and texts of any origin neither escape to the terminal nor flood it."""
     error = build(
-        kind, execution_id=HOSTILE, task_id=HOSTILE, code=HOSTILE, status=HOSTILE, body=HOSTILE, detail=HOSTILE
+        kind,
+        execution_id=HOSTILE,
+        task_id=HOSTILE,
+        code=HOSTILE,
+        status=HOSTILE,
+        body=HOSTILE,
+        detail=HOSTILE,
+        path=HOSTILE,
+        origin=HOSTILE,
+        answer=HOSTILE,
     )
     assert str(error).isprintable()
     assert len(str(error)) < 1000

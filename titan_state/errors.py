@@ -57,8 +57,6 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Verdict
 
@@ -205,14 +203,16 @@ class OutputsUnavailableError(TitanStateError):
     Attributes:
         execution_id: The execution.
         status: Its status.
+        statuses: The statuses that have some.
     """
 
-    def __init__(self, execution_id: str, status: str, having: Collection[str]) -> None:
+    def __init__(self, execution_id: str, status: str, statuses: tuple[str, ...]) -> None:
         self.execution_id = execution_id
         self.status = status
+        self.statuses = statuses
         super().__init__(
             f"execution {shorten(execution_id)} is {shorten(status)}, which has no outputs: they are there once it is "
-            f"{shorten(' or '.join(having)) or 'nothing at all'} (ServiceProfile.output_statuses)"
+            f"{shorten(' or '.join(statuses)) or 'nothing at all'} (ServiceProfile.output_statuses)"
         )
 
 
@@ -225,7 +225,9 @@ class OutputExistsError(TitanStateError, FileExistsError):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f'{path} is there already: give if_exists="overwrite" or "skip", or another path')
+        super().__init__(
+            f'{shorten(path, 500)} is there already: give if_exists="overwrite" or "skip", or another path'
+        )
 
 
 class ForeignOriginError(TitanStateError):

@@ -82,6 +82,7 @@ def true_anomalies(service: TaskServiceEmulator, scenario: Scenario) -> dict[Ano
         truth[AnomalyKind.UNKNOWN_STATUS][plan.id] += sum(1 for status in statuses if status not in known)
         truth[AnomalyKind.VANISHED][plan.id] += plan.note == "vanishes"
         truth[AnomalyKind.STUCK_QUEUED][plan.id] += plan.note == "stuck_queued"
+        truth[AnomalyKind.RESULTS_OVERDUE][plan.id] += plan.note == "results_late"
     return {kind: dict(+who) for kind, who in truth.items() if +who}
 
 

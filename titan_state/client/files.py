@@ -223,13 +223,13 @@ class Target:
                 rest = rest[self._file.write(rest) :]
 
     def _truncate(self) -> None:
-        assert self._file is not None  # noqa: S101 - as above
+        assert self._file is not None  # noqa: S101 - a target is written inside `async with`
         self._file.seek(0)
         self._file.truncate()
 
     def _place(self) -> None:
-        assert self._file is not None  # noqa: S101 - as above
-        assert self._part is not None  # noqa: S101 - as above
+        assert self._file is not None  # noqa: S101 - a target is written inside `async with`
+        assert self._part is not None  # noqa: S101 - a target is written inside `async with`
         os.fsync(self._file.fileno())
         if fcntl is None:  # pragma: no cover - Windows moves no open file
             self._file.close()

@@ -171,7 +171,7 @@ class Outputs:
     async def rows(
         self,
         *,
-        format: Format = "json",  # noqa: A002 - as above
+        format: Format = "json",  # noqa: A002 - the pinned name, and the service's
         wait: float | timedelta = WAIT_S,
         **options: Unpack[LoadOptions],
     ) -> AsyncGenerator[Any, None]:

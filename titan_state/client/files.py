@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import secrets
-from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Literal, Self, get_args
 
@@ -32,10 +31,15 @@ except ImportError:  # pragma: no cover - not on Windows: what a killed process 
 IfExists = Literal["error", "skip", "overwrite"]
 
 BATCH: Final = 4 * 1024 * 1024
-"""How many bytes are collected before they are written, in a thread: a slow disk holds nothing else up."""
+"""How many bytes are collected before they are written, in a thread, while the next ones arrive."""
+
+SYNC: Final = 16 * BATCH
+"""After how many bytes the disk is to have them: the end of a large file would wait long otherwise."""
 
 LONGEST_NAME: Final = 128
 """The longest name that is made of an id; most file systems take 255 bytes, of which a suffix needs some."""
+
+SYNCED: Final = getattr(os, "fdatasync", os.fsync)  # macOS has the latter only
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
 _RESERVED: Final = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
@@ -105,6 +109,7 @@ class Target:
         self._batch: list[bytes] = []
         self._held = 0
         self._work: asyncio.Future[None] | None = None
+        self._unsynced = 0
         self.size = 0
         if if_exists == "error" and self._is_there():
             raise OutputExistsError(str(self.path))
@@ -153,7 +158,8 @@ class Target:
         self._held += len(chunk)
         self.size += len(chunk)
         if self._held >= BATCH:
-            await self._flush()
+            await self._settle()
+            self._flush()
 
     async def restart(self) -> None:
         """Drop what was taken: it comes again from the beginning."""
@@ -167,7 +173,8 @@ class Target:
         Raises:
             OutputExistsError: One has come there meanwhile, and is not to be overwritten.
         """
-        await self._flush()
+        await self._settle()
+        self._flush()
         try:
             await self._aside(self._place)
         except FileExistsError:
@@ -205,22 +212,34 @@ class Target:
         return None
 
     async def _aside(self, work: Callable[[], None]) -> None:
-        """Do work on the file in a thread."""
+        """Do work on the file in a thread, behind what is under way there."""
+        await self._settle()
         self._work = asyncio.ensure_future(asyncio.to_thread(work))
-        await asyncio.shield(self._work)
-        self._work = None
+        await self._settle()
 
-    async def _flush(self) -> None:
+    async def _settle(self) -> None:
+        """Return when no thread is busy with the file; raise what failed there."""
+        if self._work is not None:
+            await asyncio.shield(self._work)
+            self._work = None
+
+    def _flush(self) -> None:
+        """Let a thread write what was collected."""
         batch, self._batch, self._held = self._batch, [], 0
         if batch:
-            await self._aside(partial(self._put, batch))
+            self._work = asyncio.ensure_future(asyncio.to_thread(self._put, batch))
 
     def _put(self, batch: list[bytes]) -> None:
         assert self._file is not None  # noqa: S101 - a target is written inside `async with`
         for chunk in batch:
             rest = memoryview(chunk)
             while rest:
-                rest = rest[self._file.write(rest) :]
+                count = self._file.write(rest)
+                rest = rest[count:]
+                self._unsynced += count
+        if self._unsynced >= SYNC:
+            SYNCED(self._file.fileno())
+            self._unsynced = 0
 
     def _truncate(self) -> None:
         assert self._file is not None  # noqa: S101 - a target is written inside `async with`

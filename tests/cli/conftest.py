@@ -21,6 +21,14 @@ from titan_state.emulator import TaskServiceEmulator
 TOKEN = "secret-0123456789-never-shown"
 
 
+async def end_others():
+    """End what still answers a client that has gone."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 @contextmanager
 def served(scenario=None, **options):
     """Run a service on a loop of its own, so that commands may run theirs."""
@@ -33,6 +41,7 @@ def served(scenario=None, **options):
         yield service
     finally:
         asyncio.run_coroutine_threadsafe(service.__aexit__(None, None, None), loop).result(20)
+        asyncio.run_coroutine_threadsafe(end_others(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
         loop.close()

@@ -148,7 +148,15 @@ def test_run_of_an_unknown_task_exits_with_6(serve, titan):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("list",), ("wait", "e"), ("watch", "--all"), ("check", "e", "pause"), ("stop", "e"), ("run", "t")],
+    [
+        ("list",),
+        ("wait", "e"),
+        ("watch", "--all"),
+        ("check", "e", "pause"),
+        ("stop", "e"),
+        ("run", "t"),
+        ("export", "e", "f"),
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_refused_credentials_are_one_line(serve, titan, arguments):

@@ -176,3 +176,40 @@ def test_ctrl_c_ends_an_action_that_hangs(serve, on_terminal, terminal_type):
     assert process.returncode == 130
     assert "Traceback" not in shown
     assert [request for request in service.requests if request.method == "POST"] == []
+
+
+def test_an_export_shows_how_far_it_is(serve, on_terminal, terminal_type, tmp_path):
+    """A terminal sees a bar for what is loading, of which nothing stays but the line of the file."""
+    plan = Plan(id="a", steps=(Step("running", 0), Step("completed", 0)), rows=2000, padding=40_000)
+    process, drawn, finished = on_terminal(
+        "export", "a", "nothing", "--output", tmp_path, service=serve(Scenario((plan,)))
+    )
+    until_drawn(drawn, "exporting · ")
+    shown = finished()
+    assert process.returncode == 6
+    assert re.search(r"a\.json .*━.* [\d.]+/[\d.]+ MB", CONTROL.sub("", shown))
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor stays hidden"
+    lines = [line.strip() for line in re.split(r"[\r\n]+", CONTROL.sub("", shown)) if line.strip()]
+    assert [line for line in lines if re.fullmatch(rf"{tmp_path}/a\.json  [\d.]+ MB", line)]
+    assert all(cell_len(line) <= 80 for line in re.split(r"[\r\n]+", CONTROL.sub("", drawn.decode())) if "━" in line)
+
+
+def test_an_export_for_a_program_shows_no_bar(serve, on_terminal, terminal_type, tmp_path):
+    """With --json there are lines of JSON and nothing else, also on a terminal."""
+    plan = Plan(id="a", steps=(Step("running", 0), Step("completed", 0)))
+    process, _, finished = on_terminal("export", "a", "--json", "--output", tmp_path, service=serve(Scenario((plan,))))
+    shown = finished()
+    assert process.returncode == 0
+    assert shown.startswith('{"execution_id": "a"')
+    assert "\x1b" not in shown
+
+
+def test_watch_says_in_its_table_what_was_exported(serve, on_terminal, terminal_type, tmp_path):
+    """The last events tell of results and of files, and the last line how it ends."""
+    plan = Plan(id="a", steps=(Step("running", 0), Step("completed", 0.5)), results_after_s=0.5)
+    process, _, finished = on_terminal("watch", "a", "--export", tmp_path / "out", service=serve(Scenario((plan,))))
+    shown = finished()
+    assert process.returncode == 0
+    assert "results ready: 3 rows" in shown
+    assert "exported /" in shown
+    assert "ends when all are exported, or with Ctrl-C" in CONTROL.sub("", shown)

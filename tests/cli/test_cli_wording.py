@@ -9,7 +9,7 @@ import pytest
 from titan_state import errors
 from titan_state.cli import wording
 from titan_state.cli.exits import MEANINGS, Exit, of_error, worst
-from titan_state.core.events import ActionRefused, ActionSent, ActionUnknown, Transitioned
+from titan_state.core.events import ActionRefused, ActionSent, ActionUnknown, ResultsReady, Transitioned
 from titan_state.core.execution import Execution
 from titan_state.core.lifecycle import Action, Verdict
 
@@ -23,6 +23,25 @@ AT = datetime(2026, 11, 24, 12, 0, 0, 5000, tzinfo=UTC)
 def test_durations_stay_short(seconds, text):
     """Five characters hold any duration."""
     assert wording.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (1_234_567, "1.2 MB"),
+        (16 * 1024**3, "17.2 GB"),
+        (5 * 10**15, "5000.0 TB"),
+    ],
+)
+def test_sizes_are_for_people(count, text):
+    """Three or four digits tell any size."""
+    assert wording.size(count) == text
 
 
 @pytest.mark.parametrize(
@@ -53,6 +72,12 @@ def test_progress_is_percent_only_where_it_can_be(fields, text):
     assert wording.progress(Execution(id="e", status="running", **fields)) == text
 
 
+def ready(row_count):
+    return ResultsReady(
+        execution_id="e", seq=1, at=AT, status="completed", row_count=row_count, after=AT, before=AT, metadata={"a": 1}
+    )
+
+
 def moved(**fields):
     status = fields.get("dest", "running")
     given = {"execution": Execution(id="e", status=status, error="broken\x1b"), "source": "queued", "dest": status}
@@ -70,6 +95,9 @@ def moved(**fields):
             moved(source="running", dest="failed"),
             "running -> failed: broken�; check first: execution details and platform logs",
         ),
+        (ready(57), "results ready: 57 rows"),
+        (ready(1), "results ready: 1 row"),
+        (ready(None), "results ready"),
         (ActionSent(execution_id="e", seq=1, at=AT, action=Action.PAUSE), "pause was sent"),
         (ActionRefused(execution_id="e", seq=1, at=AT, action=Action.STOP, code="C"), "stop was refused: C"),
         (
@@ -100,6 +128,8 @@ def test_every_exit_code_is_explained():
         ([Exit.OK, Exit.WITH_ERRORS], Exit.WITH_ERRORS),
         ([Exit.TIMEOUT, Exit.FAILED, Exit.CANCELLED], Exit.FAILED),
         ([Exit.FAILED, Exit.NOT_FOUND], Exit.NOT_FOUND),
+        ([Exit.TIMEOUT, Exit.ILLEGAL, Exit.OK], Exit.ILLEGAL),
+        ([Exit.USAGE, Exit.ILLEGAL], Exit.USAGE),
         ([Exit.OK, Exit.ERROR, Exit.NOT_FOUND], Exit.ERROR),
     ],
 )
@@ -118,6 +148,9 @@ def test_the_worst_of_several_outcomes_counts(codes, code):
         (errors.ActionRejectedError("e", "pause", "CONFLICT", "x", None), 8),
         (errors.ActionOutcomeUnknownError("e", "pause", None), 9),
         (errors.RunOutcomeUnknownError("t", "x"), 9),
+        (errors.OutputsUnavailableError("e", "running", ("completed",)), 7),
+        (errors.ResultsNotReadyError("e", "404"), 124),
+        (errors.OutputExistsError("x"), 1),
         (errors.WaitTimeoutError("e", None, "x"), 124),
         (errors.UnauthorizedError(401, "UNAUTHORIZED", "x"), 1),
         (errors.ConnectionFailedError("x"), 1),

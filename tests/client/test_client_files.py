@@ -282,6 +282,13 @@ def test_names_are_safe(text, tmp_path):
     (tmp_path / name).touch()
 
 
+def test_what_tells_the_kind_stays():
+    """A name that is changed still ends in what it ended in."""
+    assert safe_name("photo 1.jpg").startswith("photo_1-")
+    assert safe_name("photo 1.jpg").endswith(".jpg")
+    assert safe_name(".. .jpg").startswith("_") or safe_name(".. .jpg").startswith("output")
+
+
 def test_plain_names_stay():
     """An id that is a plain name is the name."""
     for text in ("3f2a", "3F2A-77_b.c", "results.csv"):

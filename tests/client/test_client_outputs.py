@@ -593,6 +593,19 @@ async def test_not_too_many_at_once(hostile, connect, tmp_path):
     assert len(files(tmp_path)) == IN_PARALLEL + 4
 
 
+async def test_what_waits_for_results_holds_up_nobody(emulate, connect, finish, clock, tmp_path):
+    """Executions whose results are late take no place of those that can be loaded."""
+    late = [Plan(id=f"late{n}", steps=[Step("running"), Step("completed")], results_after_s=50.0) for n in range(20)]
+    service = await emulate(Scenario([DONE, *late]), clock=clock)
+    client = await connect(service.url, service.token, clock=clock)
+    waiting = [asyncio.ensure_future(client.outputs(plan.id).export(tmp_path)) for plan in late]
+    await clock.advance(5)
+    await finish(client.outputs("done").export(tmp_path))
+    assert clock.time() < 1015
+    assert not any(task.done() for task in waiting)
+    await finish(asyncio.gather(*waiting))
+
+
 async def test_a_closed_client_ends_downloads_at_once(hostile, connect, clock, tmp_path):
     """A client that is closed does not go on with retries."""
     client = await connect(hostile.url, clock=clock)

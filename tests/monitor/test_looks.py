@@ -290,6 +290,12 @@ async def test_outputs_of_what_is_not_watched(service, monitor, clock, tmp_path)
         saved = await spent(monitor.outputs("f").export(tmp_path))
         assert saved.path.read_bytes() == service.export_bytes("f")
         assert (await spent(monitor.outputs("f").metadata())).row_count == 2
+        outputs = monitor.outputs("f")
+        before = len([request for request in service.requests if request.path == "/api/v1/executions/f"])
+        for index in range(5):
+            await spent(outputs.export(tmp_path / f"{index}.json"))
+        after = len([request for request in service.requests if request.path == "/api/v1/executions/f"])
+        assert after == before + 1
         assert [row["position"] for row in await spent(collected(monitor.outputs("f").rows()))] == [1, 2]
         assert monitor.executions() == ()
 

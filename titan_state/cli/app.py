@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from titan_state.cli import control_app, journal_app, options
+from titan_state.cli import control_app, journal_app, options, output_app
 from titan_state.cli.exits import Exit, codes, table
 
 app = typer.Typer(
@@ -69,6 +69,13 @@ def watch(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say of each request why it is sent, and what delay to expect.")
     ] = False,
+    export: Annotated[
+        str | None,
+        typer.Option("--export", metavar="DIR", help="Export what succeeds to DIR, as soon as its results are there."),
+    ] = None,
+    export_format: Annotated[
+        options.Format, typer.Option("--export-format", help="The format of exports.")
+    ] = options.Format.JSON,
     as_json: options.Json = False,
     url: options.Url = None,
     token: options.Token = None,
@@ -82,6 +89,9 @@ def watch(
 
     It ends by itself when all executions named by ID have finished, unless --forever is given. With --task or --all it
     goes on until Ctrl-C.
+
+    With --export each execution is exported once, also if it is ended meanwhile and started anew. Before it ends by
+    itself, it waits for the exports.
     """
     from titan_state.cli.connection import Connection
     from titan_state.cli.running import run
@@ -96,6 +106,7 @@ def watch(
             forever=forever,
             as_json=as_json,
             explains=explain,
+            export=None if export is None else (export, export_format.value),
         ),
         debug=debug,
     )
@@ -210,6 +221,7 @@ def list_executions(
     )
 
 
+output_app.add_to(app)
 control_app.add_to(app)
 journal_app.add_to(app)
 

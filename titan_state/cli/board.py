@@ -17,7 +17,7 @@ from rich.text import Text
 from titan_state.cli import wording
 from titan_state.cli.sight import Sight
 from titan_state.core.anomalies import RULES, AnomalyKind, Severity
-from titan_state.core.events import AnomalyCleared, AnomalyDetected, Transitioned
+from titan_state.core.events import AnomalyCleared, AnomalyDetected, ResultsReady, Transitioned
 from titan_state.core.lifecycle import Lifecycle
 from titan_state.errors import shorten
 
@@ -94,7 +94,7 @@ class Board:
             style = STYLES.get(event.dest, "")
         elif isinstance(event, AnomalyDetected):
             style = ANOMALY_STYLES[event.severity]
-        elif isinstance(event, AnomalyCleared):
+        elif isinstance(event, AnomalyCleared | ResultsReady):
             style = "green"
         self.say(f"{self._name(event.execution_id)}  {wording.story(event)}", style=style, at=event.at)
 

@@ -28,6 +28,7 @@ async def emulate(
         told = f"{len(scenario.plans)} executions in {len(service.tasks())} tasks, {limit}, speed {speed:g}"
         remark(told + (", with faults" if faults else "") + "; Ctrl-C ends")
         remark("in another terminal, after the two lines above: titan-state watch --all")
+        remark("to have the results of what succeeds as files: titan-state watch --all --export results")
         for task_id, name in service.tasks().items():
             remark(f"a further run of {name!r}: titan-state run {task_id}")
         await asyncio.Event().wait()

@@ -36,10 +36,10 @@ MEANINGS: Final = {
     Exit.CANCELLED: "the execution was cancelled",
     Exit.WITH_ERRORS: "the execution completed with errors",
     Exit.NOT_FOUND: "the service does not know it",
-    Exit.ILLEGAL: "the status does not allow the action; nothing was sent",
+    Exit.ILLEGAL: "the status does not allow the action, or has no outputs; nothing was sent",
     Exit.REJECTED: "the service refused the action",
     Exit.UNKNOWN: "sent, but no answer told whether it was carried out",
-    Exit.TIMEOUT: "the time was up; the execution goes on",
+    Exit.TIMEOUT: "the time was up; the execution goes on, or its results are to come",
     Exit.INTERRUPTED: "Ctrl-C",
     Exit.PIPE: "the reader of the output went away",
     Exit.TERMINATED: "SIGTERM",
@@ -58,9 +58,11 @@ _GRAVITY: Final = (
     Exit.OK,
     Exit.WITH_ERRORS,
     Exit.TIMEOUT,
+    Exit.ILLEGAL,
     Exit.CANCELLED,
     Exit.FAILED,
     Exit.NOT_FOUND,
+    Exit.USAGE,
     Exit.ERROR,
 )
 
@@ -89,8 +91,8 @@ def of_error(error: BaseException) -> Exit:
         ((errors.ExecutionFailedError,), Exit.FAILED),
         ((errors.ExecutionCancelledError,), Exit.CANCELLED),
         ((errors.ExecutionNotFoundError, errors.NotFoundError), Exit.NOT_FOUND),
-        ((errors.WaitTimeoutError,), Exit.TIMEOUT),
-        ((errors.IllegalActionError,), Exit.ILLEGAL),
+        ((errors.WaitTimeoutError, errors.ResultsNotReadyError), Exit.TIMEOUT),
+        ((errors.IllegalActionError, errors.OutputsUnavailableError), Exit.ILLEGAL),
         ((errors.ActionRejectedError,), Exit.REJECTED),
         (
             (errors.ActionOutcomeUnknownError, errors.RunOutcomeUnknownError, errors.ExecutionUnreadableError),
@@ -111,4 +113,8 @@ def hint(error: BaseException) -> str:
         return "check TITAN_TOKEN"
     if isinstance(error, errors.ForbiddenError):
         return "the token lacks a scope"
+    if isinstance(error, errors.ResultsNotReadyError):
+        from titan_state.core.anomalies import RULES, AnomalyKind
+
+        return f"check first: {RULES[AnomalyKind.RESULTS_OVERDUE].check_first}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -59,3 +60,18 @@ Force = Annotated[bool, typer.Option("--force", help="Send it even if the status
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution.", show_default=False)]
 ExecutionIds = Annotated[list[str], typer.Argument(metavar="ID", help="The executions.", show_default=False)]
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task.", show_default=False)]
+
+
+class Format(StrEnum):
+    """The formats of exports, as the library has them: its own would be imported only to show a help text."""
+
+    JSON = "json"
+    CSV = "csv"
+
+
+class IfExists(StrEnum):
+    """What to do with files that are there already, as the library has it."""
+
+    ERROR = "error"
+    SKIP = "skip"
+    OVERWRITE = "overwrite"

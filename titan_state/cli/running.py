@@ -28,6 +28,7 @@ def run(work: Work, *, debug: bool = False) -> NoReturn:
     handler = RemarkHandler(debug=debug)
     logger.addHandler(handler)
     logger.propagate = False
+    level = logger.level
     if debug:
         logger.setLevel(logging.DEBUG)
     try:
@@ -45,6 +46,7 @@ def run(work: Work, *, debug: bool = False) -> NoReturn:
         code = of_error(error)
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
     raise SystemExit(int(code))
 
 

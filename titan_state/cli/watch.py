@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from titan_state.cli.exits import Exit
+from titan_state.cli.exits import Exit, worst
 from titan_state.cli.follow import follow
 from titan_state.cli.output import remark
 from titan_state.cli.plan import Explainer
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from titan_state.cli.connection import Connection
     from titan_state.cli.screen import Screen
+    from titan_state.cli.watch_export import Exports
+    from titan_state.client.output_options import Format
     from titan_state.core.events import Event
     from titan_state.monitor.monitor import Monitor
 
@@ -40,8 +42,11 @@ async def watch(
     forever: bool,
     as_json: bool,
     explains: bool = False,
+    export: tuple[str, Format] | None = None,
 ) -> int:
     """Watch executions by id, by task, or all; say why each request is sent if that is asked for.
+
+    With `export`, a directory and a format, what succeeds is exported.
 
     Returns:
         The exit code.
@@ -55,18 +60,22 @@ async def watch(
         raise ConfigurationError("nothing to watch: name executions by id, or give --task or --all")
     async with connection.monitoring() as monitor:
         stream = monitor.events()
+        exports = None if export is None else _exports(monitor, ids, *export)
         for task in tasks:
             await _require_task(monitor, task)
             monitor.watch_task(task)
         if everything:
             monitor.watch_all()
         ends_by_itself = not (forever or tasks or everything)
-        ends = [asyncio.ensure_future(_is_found(monitor, name)) for name in ids]
-        until = asyncio.gather(*ends) if ends_by_itself else None
+        ends = asyncio.ensure_future(_ends(monitor, ids, exports))
+        until = ends if ends_by_itself else None
+        footer = _footer(ends_by_itself=ends_by_itself, exports=exports is not None)
         try:
-            with _screen(monitor, as_json=as_json, ends_by_itself=ends_by_itself) as screen:
+            with _screen(monitor, as_json=as_json, footer=footer) as screen:
                 for known in await _known(monitor, ids):
                     screen.show(known)
+                if exports is not None:
+                    exports.begin(screen.say)
                 explainer = Explainer(monitor)
                 async with aclosing(follow(stream, until=until, every_s=screen.every_s)) as events:
                     async for event in events:
@@ -74,14 +83,15 @@ async def watch(
                             screen.say(line, style="dim")
                         if event is None:
                             screen.tick()
-                        else:
-                            screen.show(event)
+                            continue
+                        if exports is not None:
+                            exports.take(event)
+                        screen.show(event)
                 screen.tick()
-            return Exit.OK if until is None or all(until.result()) else Exit.NOT_FOUND
+            return Exit.OK if until is None else until.result()
         finally:
-            for end in ends:
-                end.cancel()
-            await asyncio.gather(*ends, *([until] if until is not None else []), return_exceptions=True)
+            ends.cancel()
+            await asyncio.gather(ends, return_exceptions=True)
 
 
 async def _known(monitor: Monitor, ids: Sequence[str]) -> list[Event]:
@@ -103,22 +113,47 @@ async def _require_task(monitor: Monitor, task_id: str) -> None:
         return
 
 
-async def _is_found(monitor: Monitor, execution_id: str) -> bool:
-    """Return once an execution has finished; False, and say so, if there is none."""
+def _exports(monitor: Monitor, ids: Sequence[str], directory: str, form: Format) -> Exports:
+    from titan_state.cli.watch_export import Exports
+
+    exports = Exports(monitor, directory, form)
+    exports.expect(ids)
+    return exports
+
+
+async def _ends(monitor: Monitor, ids: Sequence[str], exports: Exports | None) -> Exit:
+    """Return once executions have finished, and are exported if that is wanted."""
+    from titan_state.cli.export import side_by_side
+
+    codes = await side_by_side(_end(monitor, name, exports) for name in ids)
+    if exports is not None:
+        codes += await exports.verdict()
+    return worst(codes)
+
+
+async def _end(monitor: Monitor, execution_id: str, exports: Exports | None) -> Exit:
+    """Return once an execution has finished, and is exported if that is wanted; say so if there is none."""
     try:
-        await monitor.wait(execution_id, check=False)
+        execution = await monitor.wait(execution_id, check=False)
     except ExecutionNotFoundError as error:
         remark(str(error))
-        return False
-    return True
+        return Exit.NOT_FOUND
+    if exports is not None:
+        await exports.settle(execution_id, execution.status)
+    return Exit.OK
 
 
-def _screen(monitor: Monitor, *, as_json: bool, ends_by_itself: bool) -> Screen:
+def _footer(*, ends_by_itself: bool, exports: bool) -> str:
+    if not ends_by_itself:
+        return "Ctrl-C ends"
+    return f"ends when all {'are exported' if exports else 'have finished'}, or with Ctrl-C"
+
+
+def _screen(monitor: Monitor, *, as_json: bool, footer: str) -> Screen:
     if as_json:
         return JsonLines()
     if not is_live_terminal():
         return Lines()
     from titan_state.cli.board import Board
 
-    footer = "ends when all have finished, or with Ctrl-C" if ends_by_itself else "Ctrl-C ends"
     return LiveBoard(Board(monitor, footer=footer))

@@ -8,7 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from titan_state.core.events import ActionEvent, ActionRefused, AnomalyCleared, AnomalyDetected, Transitioned
+from titan_state.core.events import (
+    ActionEvent,
+    ActionRefused,
+    AnomalyCleared,
+    AnomalyDetected,
+    ResultsReady,
+    Transitioned,
+)
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
@@ -61,6 +68,18 @@ def duration(seconds: float) -> str:
     return f"{whole // 86_400}d"
 
 
+def size(count: int) -> str:
+    """Return a number of bytes for people: `998 bytes`, `1.2 MB`."""
+    if count < 1000:
+        return f"{count} byte{'s' * (count != 1)}"
+    value = float(count)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if round(value, 1) < 1000:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
 def progress(execution: Execution, *, with_phase: bool = True) -> str:
     """Return progress and phase, as far as the service reports them.
 
@@ -96,6 +115,9 @@ def story(event: Event) -> str:
         return f"anomaly {event.kind} ({event.severity}): {event.message}; check first: {event.check_first}"
     if isinstance(event, AnomalyCleared):
         return f"cleared {event.kind}: {event.message}"
+    if isinstance(event, ResultsReady):
+        rows = "" if event.row_count is None else f": {event.row_count} row{'s' * (event.row_count != 1)}"
+        return f"results ready{rows}"
     if isinstance(event, ActionRefused):
         return f"{event.action} was refused: {event.code}"
     if isinstance(event, ActionEvent):

@@ -6,9 +6,10 @@ otherwise. Where the bytes go is for whoever reads them.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -16,7 +17,7 @@ import attrs
 from titan_state.client.completeness import Completeness, RowCheck
 from titan_state.client.envelope import decode, unwrap
 from titan_state.client.retries import retry_delay
-from titan_state.core.results import gap_s
+from titan_state.core.results import look_within
 from titan_state.errors import (
     BodyTooLargeError,
     InternalServiceError,
@@ -96,6 +97,7 @@ class Download:
         patience_s: For how long results that are not there yet are asked for again.
         not_ready: Makes the error that says so, of what the service answered; None for a file that is no result.
         is_pending: Tells from the data of an envelope whether it says so.
+        slots: How many such downloads may be under way at the same time; one that waits for results needs none.
         expected_rows: Asks how many rows there should be, None if nobody knows. It is asked where a file may be cut.
         is_ours: Whether it is at the service's own origin, and the token goes with it.
         is_limited: Whether the service counts its requests.
@@ -113,6 +115,7 @@ class Download:
     not_ready: Callable[[str], ResultsNotReadyError] | None = None
     is_pending: Callable[[Any], str | None] = lambda _: None
     expected_rows: Callable[[], Awaitable[int | None]] | None = None
+    slots: asyncio.Semaphore | None = None
     is_ours: bool = True
     is_limited: bool = True
     secrets: tuple[str, ...] = ()
@@ -130,7 +133,7 @@ class Download:
         began = clock.time()
         while True:
             try:
-                async with aclosing(self._attempt(state)) as parts:
+                async with self.slots or nullcontext(), aclosing(self._attempt(state)) as parts:
                     async for part in parts:
                         yield part
             except ServiceError as error:
@@ -144,8 +147,8 @@ class Download:
     def _wait_s(self, state: _Progress, failure: ServiceError, taken_s: float) -> float:
         """Return after how long the next request goes, or raise the failure if there is to be none."""
         if isinstance(failure, ResultsNotReadyError):
-            wait_s = gap_s(taken_s)
-            if taken_s + wait_s > self.patience_s:
+            wait_s = look_within(taken_s, self.patience_s)
+            if wait_s is None:
                 raise failure
             return wait_s
         if isinstance(failure, TooManyRequestsError) and self.is_limited:

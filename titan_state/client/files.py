@@ -42,6 +42,7 @@ LONGEST_NAME: Final = 128
 SYNCED: Final = getattr(os, "fdatasync", os.fsync)  # macOS has the latter only
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
+_SUFFIX: Final = re.compile(r"[A-Za-z0-9]{1,8}")
 _RESERVED: Final = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
@@ -64,7 +65,7 @@ def safe_name(text: str) -> str:
     """Return a name for a file, made of text of any origin; different texts have different names.
 
     Nothing of a path is left in it: what is no letter, digit, `.`, `_` or `-` is replaced, and a hash then tells
-    it from others.
+    it from others. What tells its kind (`.jpg`) stays at its end.
     """
     name = _UNSAFE.sub("_", text)[:LONGEST_NAME].lstrip(".")
     if _RESERVED.fullmatch(name):
@@ -72,6 +73,9 @@ def safe_name(text: str) -> str:
     if name and name == text:
         return name
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
+    stem, _, suffix = name.rpartition(".")
+    if stem.strip("._") and _SUFFIX.fullmatch(suffix):
+        return f"{stem.rstrip('._')}-{digest}.{suffix}"
     return f"{name.rstrip('._') or 'output'}-{digest}"
 
 

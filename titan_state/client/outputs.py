@@ -15,6 +15,8 @@ from hashlib import blake2b
 from math import inf
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
+import attrs
+
 from titan_state.client.address import segment
 from titan_state.client.datasets import read_datasets
 from titan_state.client.downloads import Download
@@ -35,7 +37,7 @@ from titan_state.client.results import metadata_of, pending_story
 from titan_state.client.rows import parser_for
 from titan_state.clock import seconds_of
 from titan_state.core.budget import Priority
-from titan_state.core.results import gap_s
+from titan_state.core.results import look_within
 from titan_state.errors import (
     ConfigurationError,
     PayloadError,
@@ -122,10 +124,10 @@ class Outputs:
             try:
                 return await self.metadata()
             except ResultsNotReadyError:
-                age_s = clock.time() - began
-                if age_s + gap_s(age_s) > (inf if seconds is None else seconds):
+                wait_s = look_within(clock.time() - began, inf if seconds is None else seconds)
+                if wait_s is None:
                     raise
-            await clock.sleep(gap_s(age_s))
+            await clock.sleep(wait_s)
 
     async def export(
         self,
@@ -342,7 +344,7 @@ class Outputs:
             return kept
         await self._prepare()
         progress = options.get("progress")
-        async with self._slots, target, aclosing(load.parts()) as parts:
+        async with target, aclosing(attrs.evolve(load, slots=self._slots).parts()) as parts:
             async for part in parts:
                 if not part.data:
                     await target.restart()

@@ -65,6 +65,16 @@ def gap_s(age_s: float, usual_s: float = 0.0) -> float:
     return min(max(FIRST_LOOK_S, usual_s / 4, age_s - usual_s), LONGEST_GAP_S)
 
 
+def look_within(age_s: float, limit_s: float) -> float | None:
+    """Return as `gap_s` does, but so that the last look comes at a limit; None once that is reached.
+
+    Args:
+        age_s: For how long they have been waited for.
+        limit_s: For how long they are waited for at most.
+    """
+    return None if age_s >= limit_s else min(gap_s(age_s), limit_s - age_s)
+
+
 @attrs.define(eq=False)
 class Results:
     """The executions whose results are waited for.

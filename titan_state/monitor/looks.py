@@ -78,8 +78,11 @@ class Looks:
     def outputs(self, execution_id: str) -> Outputs:
         """Return the outputs of an execution, for users: whatever they find out is told to the tracker, too."""
 
+        read: str | None = None
+
         async def prepare() -> None:
-            await self._ensure_outputs(execution_id)
+            nonlocal read
+            read = await self._ensure_outputs(execution_id, read)
 
         def looked(found: Reading[ResultMetadata] | ResultsNotReadyError) -> None:
             if not isinstance(found, ResultsNotReadyError):
@@ -164,15 +167,22 @@ class Looks:
         self._has_warned = True
         self._tracker.results.rest(self._clock.time() + REST_S)
 
-    async def _ensure_outputs(self, execution_id: str) -> None:
+    async def _ensure_outputs(self, execution_id: str, read: str | None) -> str:
         """Make sure that the status of an execution has outputs; read it if it is not known.
+
+        Args:
+            execution_id: The execution.
+            read: The status that was read before for the same purpose: it need not be read again.
+
+        Returns:
+            The status.
 
         Raises:
             OutputsUnavailableError: It has none.
             ExecutionNotFoundError: The service does not know the execution.
             ServiceError: It could not be read.
         """
-        status = self._tracker.last_status(execution_id)
+        status = self._tracker.last_status(execution_id) or read
         if status is None:
             try:
                 reading = await self._service.get(execution_id, priority=Priority.OUTPUT)
@@ -182,3 +192,4 @@ class Looks:
         statuses = self._service.profile.output_statuses
         if status not in statuses:
             raise OutputsUnavailableError(execution_id, status, statuses)
+        return status

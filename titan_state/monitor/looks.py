@@ -77,7 +77,6 @@ class Looks:
 
     def outputs(self, execution_id: str) -> Outputs:
         """Return the outputs of an execution, for users: whatever they find out is told to the tracker, too."""
-
         read: str | None = None
 
         async def prepare() -> None:

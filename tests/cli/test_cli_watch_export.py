@@ -133,7 +133,7 @@ def test_one_that_was_ended_meanwhile_is_exported_by_the_next_run(serve, start, 
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == (-9 if number == signal.SIGKILL else 130)
     assert "error" not in stderr
-    assert names(tmp_path / "out") == ([".a.json.part"] if number == signal.SIGKILL else [])
+    assert names(tmp_path / "out") == ([".a.json.0.titan-part"] if number == signal.SIGKILL else [])
     service.faults = Faults()
     before = len(exports(service))
     result = titan(*command, service=service)

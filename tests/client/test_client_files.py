@@ -55,7 +55,7 @@ async def test_a_file_is_there_once_it_is_whole(tmp_path):
     async with Target(path, name="output") as target:
         await target.write(b"x" * BATCH)
         await target.write(b"yz")
-        assert names(tmp_path) == [".out.json.part"]
+        assert names(tmp_path) == [".out.json.0.titan-part"]
         saved = await target.finish()
         assert saved == SavedFile(path, BATCH + 2)
     assert names(tmp_path) == ["out.json"]
@@ -202,7 +202,7 @@ def test_a_killed_process_leaves_no_half_file(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert names(tmp_path) == [".out.part"]
+    assert names(tmp_path) == [".out.0.titan-part"]
     asyncio.run(save(path, b"whole"))
     assert names(tmp_path) == ["out"]
     assert path.read_bytes() == b"whole"
@@ -212,19 +212,19 @@ async def test_what_was_left_after_the_end_is_removed(tmp_path):
     """A process that was killed between the name and the tidying up leaves a part that the next one removes."""
     path = tmp_path / "out"
     await save(path, b"whole")
-    os.link(path, tmp_path / ".out.part")
+    os.link(path, tmp_path / ".out.0.titan-part")
     assert Target(path, name="output", if_exists="skip").kept().size == 5
     assert names(tmp_path) == ["out"]
     async with Target(path, name="output", if_exists="overwrite"):
         assert Target(path, name="output", if_exists="skip").kept().size == 5
-        assert names(tmp_path) == [".out.part", "out"]  # this one is at work
+        assert names(tmp_path) == [".out.0.titan-part", "out"]  # this one is at work
 
 
 async def test_a_part_that_is_a_link_is_not_followed(tmp_path):
     """Nobody gets another file overwritten by leaving a link where the part would be."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
-    (tmp_path / ".out.part").symlink_to(victim)
+    (tmp_path / ".out.0.titan-part").symlink_to(victim)
     await save(tmp_path / "out", b"new")
     assert victim.read_bytes() == b"precious"
     assert (tmp_path / "out").read_bytes() == b"new"

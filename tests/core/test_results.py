@@ -37,6 +37,7 @@ def looks_of(scene: Scene, ready_at: float, *, until: float, name: str = "e") ->
         assert scene.tracker.results.take(at) == name
         times.append(at)
         scene.look(at, finds=at >= ready_at, name=name)
+        scene.tracker.results.landed(name)
         assert len(times) < 100
     return times
 
@@ -228,13 +229,50 @@ def test_one_success_after_another_keeps_the_anomaly():
     assert cleared([ended]) == [OVERDUE]
 
 
-def test_what_is_deleted_is_not_waited_for():
-    """An execution that is gone after its end has no results; a replica that does not have it yet proves nothing."""
+def test_what_is_gone_is_waited_for():
+    """A 404 of an execution that has ended may be a gateway's: its results may come all the same."""
     scene = succeeded(10.0)
-    scene.gone(11.0)
-    assert scene.tracker.results.is_awaited("e")
-    scene.gone(16.0)
-    assert not scene.tracker.results.is_awaited("e")
+    for sent in (11.0, 16.0, 400.0):
+        scene.gone(sent)
+    assert [type(event) for event in scene.look(401.0, finds=True)] == [ResultsReady]
+
+
+def test_a_few_looks_are_under_way_at_once():
+    """Looks that hang hold up no other reads: there are two at most."""
+    scene = Scene(results=True)
+    for index in range(5):
+        scene.see("completed", 0.0, name=f"e{index}")
+    results = scene.tracker.results
+    first, second = results.take(5.0), results.take(5.0)
+    assert {first, second} <= {f"e{index}" for index in range(5)}
+    assert results.take(5.0) is None
+    assert results.next_at() == inf
+    results.landed(first)
+    assert results.take(5.0) is not None
+
+
+def test_a_restart_after_days_still_looks():
+    """However long nobody ran, results are given up only after a look that did not find them."""
+    scene = Scene(results=True)
+    scene.tracker.remember_changes()
+    scene.see("completed", 10.0)
+    scene.see("completed", 10.0, name="f")
+    new = Tracker(thresholds=Thresholds(blind_s=None), result_statuses=RESULT_STATUSES)
+    new.anchor(date(3 * GIVE_UP_S), 0.0)
+    new.restore(scene.tracker.take_changes(), now=0.0)
+    new.tick(1000.0)
+    assert [type(event) for event in new.results.readable("e", received_at=1001.0)] == [ResultsReady]
+    assert new.results.unreadable("f", "404", sent_at=1001.0, received_at=1001.0) == []
+    assert not new.results.is_awaited("f")
+
+
+def test_what_was_not_looked_at_in_time_teaches_nothing():
+    """Downtime is not taken for lateness of results: the next ones are looked for as soon as ever."""
+    scene = succeeded()
+    scene.tracker.results.take(3600.0)
+    scene.look(3600.0, finds=True)
+    scene.see("completed", 4000.0, name="f", task_id="t")
+    assert scene.tracker.results.next_at() == 4001.0
 
 
 def test_what_is_not_watched_is_not_waited_for():
@@ -358,6 +396,7 @@ def test_looks_starve_nobody():
             desk.read(choice.target, now)
         else:
             desk.look(now, finds=False, name=choice.target.execution_id)
+            desk.tracker.results.landed(choice.target.execution_id)
     assert counts[ListPage] > 50
     assert counts[ResultsOf] > 50
 

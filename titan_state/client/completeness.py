@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SPACE: Final = b" \t\r\n"
 SPACES: Final = (b" ", b"\t", b"\r", b"\n")
 CLOSING: Final = {b"[": b"]", b"{": b"}"}
+LAST: Final = {b"[": b"]", b"{": b"]"}
+"""What else a body may end with: lines of JSON that begin with an object may end with an array."""
+
 BOM: Final = b"\xef\xbb\xbf"
 KEPT: Final = 256
 """How many bytes of the beginning and of the end are looked at: indentation may stand between brackets."""
@@ -40,8 +43,10 @@ class Completeness:
 
     def add(self, chunk: bytes) -> None:
         """Take in the next bytes."""
-        if len(self._head) < KEPT:
-            self._head = (self._head + chunk[: 2 * KEPT]).lstrip(BOM + SPACE)[: 2 * KEPT]
+        if not self._head:
+            self._head = chunk.lstrip(BOM + SPACE)[:KEPT]
+        elif len(self._head) < KEPT:
+            self._head += chunk[: KEPT - len(self._head)]
         if self._form == "csv":
             self._quotes += chunk.count(b'"')
         shown = chunk[-2 * KEPT :].rstrip(SPACE) or chunk.rstrip(SPACE)
@@ -56,18 +61,20 @@ class Completeness:
     def is_open(self) -> bool:
         """Whether it certainly is cut: something was begun that is not ended."""
         first = self._head[:1]
-        return self._form == "json" and first in CLOSING and self._tail[-1:] != CLOSING[first]
+        return self._form == "json" and first in CLOSING and self._tail[-1:] not in (CLOSING[first], LAST[first])
 
     @property
     def is_doubtful(self) -> bool:
         """Whether it may be cut: it ends as it may, but seldom does.
 
-        A table within a line, or within quotes; an array of objects with anything but an object.
+        A table within a line, or within quotes; an array of objects with anything but an object; nothing at all.
         """
+        if self._form and not self._tail:
+            return True
         if self._form == "csv":
-            return bool(self._tail) and (not self._ends_line or self._quotes % 2 == 1)
+            return not self._ends_line or self._quotes % 2 == 1
         if self._form != "json" or self._head[:1] != b"[":
-            return False
+            return self._form == "json" and self._head[:1] == b"{" and self._tail[-1:] != b"}"
         inner = self._head[1:].lstrip(SPACE)[:1]
         return inner in CLOSING and self._tail[:-1].rstrip(SPACE)[-1:] != CLOSING[inner]
 

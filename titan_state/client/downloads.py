@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from titan_state.client.completeness import Completeness, RowCheck
-from titan_state.client.envelope import decode, unwrap
+from titan_state.client.recognition import HEAD, Recognition, is_attachment
 from titan_state.client.retries import retry_delay
 from titan_state.core.results import look_within
 from titan_state.errors import (
@@ -41,16 +41,16 @@ if TYPE_CHECKING:
     from titan_state.client.exchange import Exchange
     from titan_state.client.incoming import Incoming
 
-ENVELOPE: Final = 64 * 1024
-"""An answer that is no attachment and no longer than this may be an envelope, which refuses, and no file."""
-
 WORTH: Final = 64 * 1024
 """How many further bytes of a file make up for a failure."""
 
-NO_CONTENT: Final = 204
+MOST_THROTTLED: Final = 20
+"""How often in all the service may say that there were too many requests: each time the budget waits, up to minutes."""
+
 PARTIAL: Final = 206
 NOT_FOUND: Final = 404
 OUT_OF_RANGE: Final = 416
+THROTTLED: Final = 429
 
 STRONG: Final = re.compile(r'"[^"]*"')
 RANGE: Final = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", re.ASCII)
@@ -79,6 +79,9 @@ class _Progress:
     total: int | None = None
     validator: str | None = None
     failures: int = 0
+    throttled: int = 0
+    gained: int = 0  # how many bytes the attempt went on by
+    has_begun: bool = False  # whether a part of the file has come
     look: Completeness = attrs.field(factory=lambda: Completeness(""))
     doubted: int | None = None  # the size of an attempt that may have been cut
     check: RowCheck | None = None  # what looks closer from then on
@@ -130,29 +133,43 @@ class Download:
             ServiceError: It could not be read, with all retries.
         """
         clock, state = self.exchange.clock, _Progress()
-        began = clock.time()
-        while True:
-            try:
-                async with self.slots or nullcontext(), aclosing(self._attempt(state)) as parts:
-                    async for part in parts:
-                        yield part
-            except ServiceError as error:
-                if not _may_pass(error) or self.exchange.is_closed:
-                    raise
-                failure = error
-            else:
-                return
-            await clock.sleep(self._wait_s(state, failure, clock.time() - began))
+        began, has_slot = clock.time(), False
+        try:
+            while True:
+                if not has_slot and self.slots is not None:
+                    has_slot = await self.slots.acquire()
+                try:
+                    async with aclosing(self._attempt(state)) as parts:
+                        async for part in parts:
+                            yield part
+                except ServiceError as error:
+                    if not _may_pass(error) or self.exchange.is_closed:
+                        raise
+                    failure = error
+                else:
+                    return
+                wait_s = self._wait_s(state, failure, clock.time() - began)
+                if has_slot and self.slots is not None and not state.has_begun:  # nothing is there yet: others first
+                    self.slots.release()
+                    has_slot = False
+                await clock.sleep(wait_s)
+        finally:
+            if has_slot and self.slots is not None:
+                self.slots.release()
 
     def _wait_s(self, state: _Progress, failure: ServiceError, taken_s: float) -> float:
         """Return after how long the next request goes, or raise the failure if there is to be none."""
-        if isinstance(failure, ResultsNotReadyError):
+        if isinstance(failure, ResultsNotReadyError) and not state.has_begun:
             wait_s = look_within(taken_s, self.patience_s)
             if wait_s is None:
                 raise failure
             return wait_s
-        if isinstance(failure, TooManyRequestsError) and self.is_limited:
-            return 0.0  # the budget waits
+        if isinstance(failure, TooManyRequestsError) and failure.http_status == THROTTLED and self.is_limited:
+            state.throttled += 1
+            if state.throttled <= MOST_THROTTLED:
+                return 0.0  # the budget was told, and waits
+        if isinstance(failure, TransportError) and state.gained >= WORTH:
+            state.failures = 0  # it is coming on
         state.failures += 1
         if state.failures > self.retries:
             raise failure
@@ -160,39 +177,49 @@ class Download:
 
     async def _attempt(self, state: _Progress) -> AsyncGenerator[Part, None]:
         """Send one request, and hand out what it brings."""
-        headers = {}
+        headers, state.gained = {}, 0
         if state.offset and state.validator is not None:
             headers = {"Range": f"bytes={state.offset}-", "If-Range": state.validator}
         try:
-            async with self.exchange.stream(
+            incoming = await self.exchange.stream(
                 self.url,
                 self.name,
                 headers,
                 is_ours=self.is_ours,
                 is_limited=self.is_limited,
                 secrets=self.secrets,
-            ) as incoming:
-                goes_on, gained = bool(headers) and incoming.answer.status == PARTIAL, 0
+            )
+            try:
+                goes_on = bool(headers) and incoming.answer.status == PARTIAL
                 if goes_on:
                     self._continue(state, incoming.answer)
                 else:
                     self._begin(state, incoming.answer)
-                    yield Part(0, b"", state.total)
                 async with aclosing(self._body(incoming, goes_on=goes_on)) as chunks:
+                    if not goes_on:
+                        head = await anext(chunks)  # it is a file, or this raises
+                        state.has_begun = True
+                        yield Part(0, b"", state.total)
+                        if head:
+                            yield self._taken(state, head)
                     async for chunk in chunks:
-                        if state.offset + len(chunk) > self.limit:
-                            raise BodyTooLargeError(f"the file is larger than {self.limit} bytes", request=self.name)
-                        state.look.add(chunk)
-                        if state.check is not None:
-                            state.check.add(chunk)
-                        state.offset += len(chunk)
-                        gained += len(chunk)
-                        if goes_on and gained >= WORTH:
-                            state.failures = 0  # it is coming on
-                        yield Part(state.offset - len(chunk), chunk, state.total)
+                        state.gained += len(chunk) if goes_on else 0
+                        yield self._taken(state, chunk)
+            finally:
+                incoming.close()
         except ResponseError as error:
             raise self._meant(state, error) from None
         await self._check_end(state)
+
+    def _taken(self, state: _Progress, chunk: bytes) -> Part:
+        """Take in the next bytes, and return where they belong."""
+        offset, state.offset = state.offset, state.offset + len(chunk)
+        if state.offset > self.limit:
+            raise BodyTooLargeError(f"the file is larger than {self.limit} bytes", request=self.name)
+        state.look.add(chunk)
+        if state.check is not None:
+            state.check.add(chunk)
+        return Part(offset, chunk, state.total)
 
     def _begin(self, state: _Progress, answer: Answer) -> None:
         """Take in the head of an answer that brings the file from its beginning."""
@@ -218,49 +245,29 @@ class Download:
             raise PayloadError(f"another part came than the one from {state.offset} on", request=self.name)
 
     async def _body(self, incoming: Incoming, *, goes_on: bool) -> AsyncGenerator[bytes, None]:
-        """Hand out a body, unless it is an envelope or a page, and no file."""
+        """Hand out a body; of one that begins, its beginning first, once that is known to be a file's."""
         async with aclosing(incoming.chunks()) as chunks:
-            if not goes_on and not incoming.answer.headers.get("Content-Disposition", "").lower().startswith("attach"):
-                head = b""
+            if not goes_on:
+                head, is_all = b"", True
                 async for chunk in chunks:
                     head += chunk
-                    if len(head) > ENVELOPE:
+                    if len(head) > HEAD or is_attachment(incoming.answer):
+                        is_all = False
                         break
-                else:
-                    self._check_envelope(incoming, head)
-                self._check_page(incoming.answer, head)
+                self._recognition.check(incoming, head, is_all=is_all, now=self.exchange.clock.now())
                 yield head
             async for chunk in chunks:
                 yield chunk
 
-    def _check_page(self, answer: Answer, head: bytes) -> None:
-        """Refuse the page of a proxy."""
-        is_page = answer.headers.get("Content-Type", "").lower().startswith("text/html")
-        if (is_page and not self.url.path.endswith((".html", ".htm"))) or (self.form and head.lstrip()[:1] == b"<"):
-            raise PayloadError("a page came instead of the file", request=self.name)
-
-    def _check_envelope(self, incoming: Incoming, body: bytes) -> None:
-        """Refuse an envelope that says that there is no file, or not yet."""
-        if self.not_ready is None:
-            return
-        answer, stripped = incoming.answer, body.strip()
-        if not stripped and (
-            answer.status == NO_CONTENT or "application/json" in answer.headers.get("Content-Type", "")
-        ):
-            raise self.not_ready("an empty answer")
-        if stripped[:1] != b"{" or not (b'"success"' in stripped or b'"error"' in stripped):
-            return
-        shown = attrs.evolve(answer, body=incoming.credential.redact_body(body))
-        try:
-            payload = decode(shown.body, incoming.credential)
-        except PayloadError:
-            return  # lines of JSON, say
-        if "success" not in payload and "error" not in payload:
-            return
-        data = unwrap(shown, self.name, incoming.credential, self.exchange.clock.now())
-        story = self.is_pending(data)
-        if story is not None:
-            raise self.not_ready(story)
+    @property
+    def _recognition(self) -> Recognition:
+        return Recognition(
+            name=self.name,
+            form=self.form,
+            is_page=self.url.path.endswith((".html", ".htm")),
+            not_ready=self.not_ready,
+            is_pending=self.is_pending,
+        )
 
     async def _check_end(self, state: _Progress) -> None:
         """Make sure that a body that has come to its end is a whole file."""
@@ -276,15 +283,25 @@ class Download:
     async def _is_settled(self, state: _Progress) -> bool:
         """Return whether a file that may be cut is not: the same came twice, and its rows are as many as they should.
 
-        Of JSON its rows alone prove it.
+        Of JSON its rows alone prove it, if there are any.
         """
         if state.check is None:
             return False
         count = state.check.close()
-        if self.form == "json" or count is None or state.doubted != state.offset:
-            return self.form == "json" and count is not None
+        if count is None:  # no whole JSON; of a table, that the parser is stricter than its writer
+            return self.form == "csv" and state.doubted == state.offset
+        if self.form == "json" and count:
+            return True
+        if state.doubted != state.offset:
+            return False
         expected = None if self.expected_rows is None else await self.expected_rows()
-        return expected in (None, count)
+        if expected not in (None, count):
+            raise PayloadError(
+                f"the file has {count} rows, and {expected} by the metadata of the results; if that number means "
+                "something else: ServiceProfile(row_count_keys=())",
+                request=self.name,
+            )
+        return True
 
     @property
     def _pending(self) -> tuple[int, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from titan_state.client.address import url_of
 from titan_state.client.envelope import unwrap
@@ -11,7 +10,7 @@ from titan_state.client.readings import Reading
 from titan_state.errors import PayloadError, ResponseError, ServiceError, UnauthorizedError, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from yarl import URL
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from titan_state.core.budget import Priority
 
 T = TypeVar("T")
+
+UNAUTHORIZED: Final = 401
 
 
 class Exchange:
@@ -81,7 +82,6 @@ class Exchange:
         answer = await self._transport.exchange(method, url, name, priority, body)
         return self._reading(answer, name, decode, unlike)
 
-    @asynccontextmanager
     async def stream(
         self,
         url: URL,
@@ -91,7 +91,7 @@ class Exchange:
         is_ours: bool = True,
         is_limited: bool = True,
         secrets: Collection[str] = (),
-    ) -> AsyncIterator[Incoming]:
+    ) -> Incoming:
         """Send a GET whose answer is read in parts, with another token once if the first is refused.
 
         Args:
@@ -102,24 +102,23 @@ class Exchange:
             is_limited: Whether the service counts it.
             secrets: What must not be shown, beside the token: those in the URL.
 
+        Returns:
+            The answer, a success, which must be closed.
+
         Raises:
             ResponseError: It was refused.
             TransportError: No answer arrived.
         """
-        issue: int | None = None
-        for _ in range(2):
-            if issue is not None:
-                await self._credential.renew(issue)
-            async with self._transport.stream(
-                url, name, headers, is_ours=is_ours, is_limited=is_limited, secrets=secrets
-            ) as incoming:
-                if incoming.answer.status == 401 and is_ours and issue is None and self._credential.is_renewable:
-                    issue = incoming.answer.issue
-                    continue
-                if not incoming.answer.is_success:
-                    unwrap(incoming.answer, name, incoming.credential, self.clock.now())
-                yield incoming
-                return
+        options = {"is_ours": is_ours, "is_limited": is_limited}
+        incoming = await self._transport.stream(url, name, headers, **options, secrets=secrets)
+        if incoming.answer.status == UNAUTHORIZED and is_ours and self._credential.is_renewable:
+            incoming.close()
+            await self._credential.renew(incoming.answer.issue)
+            incoming = await self._transport.stream(url, name, headers, **options, secrets=secrets)
+        if not incoming.answer.is_success:
+            incoming.close()
+            unwrap(incoming.answer, name, incoming.credential, self.clock.now())
+        return incoming
 
     @property
     def is_closed(self) -> bool:

@@ -10,23 +10,16 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Literal, Self, get_args
 
 import attrs
 
+from titan_state.client.parts import opened, swept
 from titan_state.errors import ConfigurationError, OutputExistsError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
-
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - not on Windows: what a killed process left there stays
-    fcntl = None
 
 IfExists = Literal["error", "skip", "overwrite"]
 
@@ -37,7 +30,7 @@ SYNC: Final = 16 * BATCH
 """After how many bytes the disk is to have them: the end of a large file would wait long otherwise."""
 
 LONGEST_NAME: Final = 128
-"""The longest name that is made of an id; most file systems take 255 bytes, of which a suffix needs some."""
+"""The longest name that is made of an id; most file systems take 255 bytes, of which suffixes need some."""
 
 SYNCED: Final = getattr(os, "fdatasync", os.fsync)  # macOS has the latter only
 
@@ -62,7 +55,7 @@ class SavedFile:
 
 
 def safe_name(text: str) -> str:
-    """Return a name for a file, made of text of any origin; different texts have different names.
+    """Return a name for a file, made of text of any origin; texts that differ, not in case alone, have different ones.
 
     Nothing of a path is left in it: what is no letter, digit, `.`, `_` or `-` is replaced, and a hash then tells
     it from others. What tells its kind (`.jpg`) stays at its end.
@@ -82,8 +75,7 @@ def safe_name(text: str) -> str:
 class Target:
     """The place of one file. Use it as a context manager: what was not finished leaves nothing behind.
 
-    What is written goes to a file of its own beside the place, with a name that begins with a dot and ends in
-    `.part`. A process that is killed leaves that behind, and whoever writes the same file next takes it over.
+    What is written goes to a part of its own beside the place (`parts.py`).
     """
 
     def __init__(self, path: str | os.PathLike[str], *, name: str, if_exists: IfExists = "error") -> None:
@@ -100,13 +92,7 @@ class Target:
         """
         if if_exists not in get_args(IfExists):
             raise ConfigurationError(f"if_exists must be one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
-        self.path = Path(path)
-        if self.path.is_dir():
-            self.path = self.path / name
-        if not self.path.parent.is_dir():
-            raise ConfigurationError(f"there is no directory {shorten(str(self.path.parent))}: make it first")
-        if self.path.is_dir():
-            raise ConfigurationError(f"{shorten(str(self.path))} is a directory: name a file in it")
+        self.path = _place_of(path, name)
         self._if_exists = if_exists
         self._file: IO[bytes] | None = None
         self._part: Path | None = None
@@ -115,8 +101,15 @@ class Target:
         self._work: asyncio.Future[None] | None = None
         self._unsynced = 0
         self.size = 0
-        if if_exists == "error" and self._is_there():
+        if not self._is_there():
+            return
+        if if_exists == "error":
+            swept(self.path)
             raise OutputExistsError(str(self.path))
+        if not self.path.is_file():
+            raise ConfigurationError(f"{shorten(str(self.path))} is there, and is no file: name another")
+        if if_exists == "overwrite":
+            self.path = self.path.resolve()  # what a link leads to, and not the link
 
     def kept(self) -> SavedFile | None:
         """Return the file that is there already, if it is to be left alone; None if it is to be written."""
@@ -126,27 +119,25 @@ class Target:
             kept = SavedFile(self.path, self.path.stat().st_size, is_new=False)
         except FileNotFoundError:
             return None
-        left = self._take_over(create=False)
-        if left is not None:  # of a process that was killed once the file had its name
-            self._usual.unlink()
-            left.close()
+        swept(self.path)
         return kept
-
-    @property
-    def _usual(self) -> Path:
-        """The file beside the place, unless somebody else writes it just now."""
-        return self.path.with_name(f".{self.path.name[:LONGEST_NAME]}.part")
 
     def _is_there(self) -> bool:
         return os.path.lexists(self.path)  # a link that leads nowhere is there, too
 
     async def __aenter__(self) -> Self:
-        self._open()
+        self._file, self._part = opened(self.path)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._work is not None:  # it was left behind by a cancellation, and needs the file
-            await asyncio.gather(self._work, return_exceptions=True)
+        cancelled: asyncio.CancelledError | None = None
+        while self._work is not None and not self._work.done():  # left behind by a cancellation: it needs the file
+            try:
+                await asyncio.wait((self._work,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if self._work is not None and not self._work.cancelled():
+            self._work.exception()  # whoever waited for it was told, or went away
         file, self._file = self._file, None
         part, self._part = self._part, None
         self._batch.clear()
@@ -155,6 +146,14 @@ class Target:
                 part.unlink()
         if file is not None:
             file.close()
+        swept(self.path)
+        if cancelled is not None:
+            raise cancelled
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be written."""
+        return self._file is not None
 
     async def write(self, chunk: bytes) -> None:
         """Take further bytes."""
@@ -187,33 +186,6 @@ class Target:
                 return kept
             raise OutputExistsError(str(self.path)) from None
         return SavedFile(self.path, self.size)
-
-    def _open(self) -> None:
-        """Open the file beside the place: that which a killed process has left, or a new one."""
-        self._file, self._part = self._take_over(create=True), self._usual
-        if self._file is not None:
-            self._truncate()
-            return
-        self._part = self._usual.with_suffix(f".{secrets.token_hex(6)}.part")
-        self._file = self._part.open("xb", buffering=0)
-
-    def _take_over(self, *, create: bool) -> IO[bytes] | None:
-        """Return the usual file beside the place, locked; None if it is another's, is not there, or is a link."""
-        if fcntl is None:  # pragma: no cover - not on Windows
-            return None
-        try:
-            flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
-            file = os.fdopen(os.open(self._usual, flags, 0o666), "r+b", buffering=0)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), self._usual.lstat()):  # not put in its place meanwhile
-                return file
-        except OSError:
-            pass
-        file.close()
-        return None
 
     async def _aside(self, work: Callable[[], None]) -> None:
         """Do work on the file in a thread, behind what is under way there."""
@@ -254,7 +226,7 @@ class Target:
         assert self._file is not None  # noqa: S101 - a target is written inside `async with`
         assert self._part is not None  # noqa: S101 - a target is written inside `async with`
         os.fsync(self._file.fileno())
-        if fcntl is None:  # pragma: no cover - Windows moves no open file
+        if os.name == "nt":  # pragma: no cover - it moves no open file
             self._file.close()
         if self._if_exists == "overwrite":
             self._part.replace(self.path)
@@ -279,3 +251,24 @@ class Target:
                 raise FileExistsError from None
             part.replace(self.path)
             self._part = None
+
+
+def _place_of(path: str | os.PathLike[str], name: str) -> Path:
+    """Return where a file goes.
+
+    Raises:
+        ConfigurationError: It can go nowhere there.
+    """
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise ConfigurationError(f"{shorten(repr(text))} is no path: name a file, or a directory")
+    place = Path(text)
+    if place.is_dir():
+        place = place / name
+    elif text.endswith(os.sep):
+        raise ConfigurationError(f"there is no directory {shorten(text)}: make it first")
+    if not place.parent.is_dir():
+        raise ConfigurationError(f"there is no directory {shorten(str(place.parent))}: make it first")
+    if place.is_dir():
+        raise ConfigurationError(f"{shorten(str(place))} is a directory: name a file in it")
+    return place

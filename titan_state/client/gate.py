@@ -54,7 +54,7 @@ class Gate:
         Raises:
             ConnectionFailedError: The client is closed, or was while this waited.
         """
-        self._ensure_open()
+        self.ensure_open()
         self._count += 1
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         waiter = (priority, self._count, future)
@@ -75,7 +75,7 @@ class Gate:
             self.answered()
             raise
         try:
-            self._ensure_open()  # again: closed in the same moment, a connection opened now would be left open
+            self.ensure_open()  # again: closed in the same moment, a connection opened now would be left open
         except ConnectionFailedError:
             self._budget.answered(ticket, self._clock.time())
             raise
@@ -97,7 +97,12 @@ class Gate:
         if self._keeper is not None:
             await asyncio.wait((self._keeper,))
 
-    def _ensure_open(self) -> None:
+    def ensure_open(self) -> None:
+        """Return if anybody is let out still.
+
+        Raises:
+            ConnectionFailedError: The client is closed.
+        """
         if self._is_closed:
             raise _closed()
 

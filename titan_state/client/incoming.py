@@ -50,6 +50,10 @@ class Incoming:
         self.credential = credential
         self._clock = clock
 
+    def close(self) -> None:
+        """Give the connection back, or drop it with what was not read; also where it was closed already."""
+        self._response.close()
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Hand out the body as it arrives, decompressed.
 
@@ -62,7 +66,7 @@ class Incoming:
             began = self._clock.time()
             try:
                 chunk = await self._response.content.readany()
-            except NETWORK as error:
+            except (*NETWORK, RuntimeError) as error:  # the latter where the client is closed meanwhile
                 failure = translated(error, self._name, self._origin, self.credential)
             if failure is not None:  # out of the handler: what that handles may show the token, and would be attached
                 raise failure
@@ -89,7 +93,7 @@ class Incoming:
         async for chunk in self.chunks():
             size += len(chunk)
             if size > limit:
-                self._response.close()
+                self.close()
                 raise BodyTooLargeError(f"the answer is larger than {limit} bytes", request=self._name)
             parts.append(chunk)
         return b"".join(parts)

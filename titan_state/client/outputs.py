@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 from functools import partial
 from hashlib import blake2b
@@ -202,6 +202,7 @@ class Outputs:
         load = self._export(format, wait, options)
         await self._prepare()
         parser = parser_for(format, item_keys=self._exchange.profile.item_keys)
+        changed = PayloadError("the export changed while it was read; read it once more", request=load.name)
         seen, again, size, passed = blake2b(), blake2b(), 0, 0
         async with aclosing(load.parts()) as parts:
             async for part in parts:
@@ -211,11 +212,13 @@ class Outputs:
                 again.update(old)
                 passed += len(part.data)
                 if old and passed >= size and again.digest() != seen.digest():
-                    raise PayloadError("the export changed while it was read; read it once more", request=load.name)
+                    raise changed
                 seen.update(new)
                 size += len(new)
                 for row in parser.feed(new):
                     yield row
+        if passed < size:
+            raise changed
         for row in parser.close():
             yield row
 
@@ -344,8 +347,11 @@ class Outputs:
             return kept
         await self._prepare()
         progress = options.get("progress")
-        async with target, aclosing(attrs.evolve(load, slots=self._slots).parts()) as parts:
+        async with AsyncExitStack() as stack:
+            parts = await stack.enter_async_context(aclosing(attrs.evolve(load, slots=self._slots).parts()))
             async for part in parts:
+                if not target.is_open:  # not before: those that wait for their turn need no file
+                    await stack.enter_async_context(target)
                 if not part.data:
                     await target.restart()
                 await target.write(part.data)

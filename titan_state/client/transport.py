@@ -7,7 +7,6 @@ sends a request twice: each one that leaves has its own slot of the budget.
 from __future__ import annotations
 
 import random
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -24,7 +23,7 @@ from titan_state.core.budget import Priority
 from titan_state.errors import BodyTooLargeError, ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
     from titan_state.client.credential import Credential
     from titan_state.clock import Clock
@@ -127,7 +126,6 @@ class Transport:
         assert answer is not None  # noqa: S101 - there is one, or a failure, or an exception has left already
         return answer
 
-    @asynccontextmanager
     async def stream(
         self,
         url: URL,
@@ -137,7 +135,7 @@ class Transport:
         is_ours: bool = True,
         is_limited: bool = True,
         secrets: Collection[str] = (),
-    ) -> AsyncIterator[Incoming]:
+    ) -> Incoming:
         """Send a GET whose answer is read in parts, for as long as the body takes.
 
         The body of an answer that is no success is in `Incoming.answer` already, as far as it could be read.
@@ -150,12 +148,16 @@ class Transport:
             is_limited: Whether the service counts it, so that it needs a slot of the budget.
             secrets: What must not be shown, beside the token: those in the URL.
 
+        Returns:
+            The answer, which must be closed.
+
         Raises:
             TransportError: No answer arrived.
         """
         sent, issue = dict(headers), 0
         if is_ours:
             await self._credential.ready()
+        self._gate.ensure_open()
         ticket = await self._gate.enter(Priority.OUTPUT) if is_limited else None
         if is_ours:
             credential, issue = self._credential.headers()
@@ -164,28 +166,27 @@ class Transport:
         self.statistics.requests += 1
         origin, veil = str(url.origin()), self._credential.veiling(secrets)
         incoming: Incoming | None = None
-        response: aiohttp.ClientResponse | None = None
         failure: ServiceError | None = None
         try:
-            try:
-                response = await self._open_files().get(url, headers=sent, allow_redirects=False)
-                answer = Answer(response.status, response.headers, sent_at, self._clock.time(), issue)
-                incoming = Incoming(answer, response, name=name, origin=origin, credential=veil, clock=self._clock)
-                if not answer.is_success:
-                    incoming.answer = await self._explained(incoming)
-            except NETWORK as error:
-                failure = translated(error, name, origin, veil)
-            finally:
-                # Now, and not when the body is there: the service has counted it, and bodies may take hours.
-                self._account(ticket, incoming.answer if incoming else None, is_whole=failure is None)
-            if failure is not None:
-                failure.sent_at, failure.received_at = sent_at, self._clock.time()
-                raise failure
-            assert incoming is not None  # noqa: S101 - there is one, or a failure
-            yield incoming
+            response = await self._open_files().get(url, headers=sent, allow_redirects=False)
+            answer = Answer(response.status, response.headers, sent_at, self._clock.time(), issue)
+            incoming = Incoming(answer, response, name=name, origin=origin, credential=veil, clock=self._clock)
+            if not answer.is_success:
+                incoming.answer = await self._explained(incoming)
+        except NETWORK as error:
+            failure = translated(error, name, origin, veil)
+        except BaseException:
+            if incoming is not None:
+                incoming.close()
+            raise
         finally:
-            if response is not None:
-                response.close()  # what has been read to its end has given its connection back already
+            # Now, and not when the body is there: the service has counted it, and bodies may take hours.
+            self._account(ticket, incoming.answer if incoming else None, is_whole=failure is None)
+        if failure is not None:
+            failure.sent_at, failure.received_at = sent_at, self._clock.time()
+            raise failure
+        assert incoming is not None  # noqa: S101 - there is one, or a failure
+        return incoming
 
     async def _explained(self, incoming: Incoming) -> Answer:
         """Return the head of a refusal with its body, which says why, as far as that can be read."""

@@ -38,7 +38,13 @@ LATEST_S: Final = 300.0
 """How long after a success the first look comes at the latest, however late results usually are."""
 
 GIVE_UP_S: Final = 86_400.0
-"""For how long after the success results are looked for: what is not there after a day is taken to come never."""
+"""For how long after the success results are looked for: what is not found after a day is taken to come never."""
+
+AT_ONCE: Final = 2
+"""How many looks are under way at the same time: those that hang must not hold up the other reads."""
+
+TIMELY_S: Final = 5.0
+"""How much later than planned a look may be, to tell how late results are; or half as much again, if that is more."""
 
 MOST: Final = 10_000
 """How many executions are waited for at most; of more, the one that succeeded first is given up."""
@@ -89,6 +95,7 @@ class Results:
     is_on: bool = True
     _waiting: dict[str, Record] = attrs.field(init=False, factory=dict)  # those that succeeded first come first
     _heap: list[tuple[float, str]] = attrs.field(init=False, factory=list)
+    _flying: set[str] = attrs.field(init=False, factory=set)  # looks under way
     _rests_until: float = attrs.field(init=False, default=-inf)
     _usual: dict[str | None, float] = attrs.field(init=False, factory=dict)  # by task; None for all of them
 
@@ -117,6 +124,7 @@ class Results:
         if awaited is None:
             return
         if record.status in self._statuses:
+            awaited.is_late = True  # how late its results are is not seen any more
             self._begin(record, awaited)
         else:
             self._drop(record)
@@ -149,7 +157,7 @@ class Results:
             return []
         # Between the last look without them and this one; at the first look they may have been there for long.
         earliest = awaited.seen_absent if awaited.seen_absent is not None else awaited.since
-        self._learn(record, (earliest + received_at) / 2 - awaited.since)
+        self._learn(record, awaited, (earliest + received_at) / 2 - awaited.since)
         self._drop(record)
         self._chronicle.results_ready(
             record, received_at, metadata=metadata, row_count=row_count, after=earliest, status=record.status
@@ -169,31 +177,50 @@ class Results:
             received_at: When its answer was received.
 
         Returns:
-            What happened: once, that they are overdue.
+            What happened: once, that they are overdue. After a day nothing is said, and they are waited for no longer.
         """
         record, awaited = self._find(execution_id)
         if record is None or awaited is None:
             return []
         awaited.seen_absent = sent_at if awaited.seen_absent is None else max(sent_at, awaited.seen_absent)
+        if sent_at >= awaited.since + GIVE_UP_S:
+            self._drop(record)
+            return []
         overdue_at = self._overdue_at(awaited)
         if sent_at >= overdue_at and not record.has_open(AnomalyKind.RESULTS_OVERDUE):
             since_s = sent_at - awaited.since
-            self._learn(record, since_s)
+            self._learn(record, awaited, since_s)
             message = (
                 f"its results cannot be read {since_s:.0f} s after it was seen {record.status} ({answer}); "
                 "if this deployment publishes none, switch the rule off: Thresholds(results_s=None)"
             )
             self._chronicle.detect(record, AnomalyKind.RESULTS_OVERDUE, received_at, message)
-        due = received_at + gap_s(received_at - awaited.since, self._usual_s(record))
-        if received_at < overdue_at:
-            due = min(due, overdue_at)  # so that it is neither called overdue late, nor without a look
-        self._arm(record, awaited, due)
+        gap = gap_s(received_at - awaited.since, self._usual_s(record))
+        self._arm(record, awaited, self._in_time(awaited, received_at, received_at + gap))
         return self._chronicle.take()
 
     def is_overdue(self, execution_id: str, sent_at: float) -> bool:
-        """Return whether results are overdue, if a look that was sent then did not find them."""
-        _, awaited = self._find(execution_id)
-        return awaited is not None and sent_at >= self._overdue_at(awaited)
+        """Return whether a look that was sent then, and did not find results, makes them overdue."""
+        record, awaited = self._find(execution_id)
+        is_news = record is not None and not record.has_open(AnomalyKind.RESULTS_OVERDUE)
+        return awaited is not None and is_news and sent_at >= self._overdue_at(awaited)
+
+    def postpone(self, execution_id: str, now: float, since: float | None = None) -> None:
+        """Look again later: the look told nothing of results.
+
+        Args:
+            execution_id: The execution.
+            now: The time.
+            since: When looks of its results began to tell nothing; the longer ago, the later the next one. By default
+                when it was seen to have succeeded.
+        """
+        record, awaited = self._find(execution_id)
+        if record is not None and awaited is not None:
+            self._arm(
+                record,
+                awaited,
+                self._in_time(awaited, now, now + gap_s(now - (awaited.since if since is None else since))),
+            )
 
     def retry(self, execution_id: str, at: float) -> None:
         """Look again at a time: the look that was under way told nothing."""
@@ -207,6 +234,8 @@ class Results:
 
     def next_at(self) -> float:
         """Return when the next look is due, infinity if none is."""
+        if len(self._flying) >= AT_ONCE or not self.is_on:
+            return inf
         while self._heap:
             due, execution_id = self._heap[0]
             if self._is_due(execution_id, due):
@@ -218,16 +247,17 @@ class Results:
         """Return an execution whose results are to be looked at now, and take the look as sent; None if none is due."""
         if self.next_at() > now:
             return None
-        execution_id = heapq.heappop(self._heap)[1]
+        due, execution_id = heapq.heappop(self._heap)
         _, awaited = self._find(execution_id)
         if awaited is not None:
             awaited.due = inf
+            awaited.is_late |= now - due > max(TIMELY_S, (due - awaited.since) / 2)
+        self._flying.add(execution_id)
         return execution_id
 
-    def leaves_at(self, record: Record) -> float:
-        """Return until when a record must be kept for the sake of its results; minus infinity if there is no need."""
-        _, awaited = self._find(record.id)
-        return -inf if awaited is None else awaited.since + GIVE_UP_S
+    def landed(self, execution_id: str) -> None:
+        """Take in that a look is not under way any more, whatever became of it."""
+        self._flying.discard(execution_id)
 
     def _find(self, execution_id: str) -> tuple[Record | None, Awaited | None]:
         record = self._waiting.get(execution_id)
@@ -263,10 +293,17 @@ class Results:
         limit = self._thresholds.results_s
         return inf if limit is None else awaited.since + limit + self._thresholds.replica_lag_s
 
+    def _in_time(self, awaited: Awaited, now: float, due: float) -> float:
+        """Return when to look, so that results are neither called overdue late, nor without a look."""
+        overdue_at = self._overdue_at(awaited)
+        return min(due, overdue_at) if now < overdue_at else due
+
     def _usual_s(self, record: Record) -> float:
         return self._usual.get(record.task_id, self._usual.get(None, 0.0))
 
-    def _learn(self, record: Record, delay_s: float) -> None:
+    def _learn(self, record: Record, awaited: Awaited, delay_s: float) -> None:
+        if awaited.is_late:
+            return
         delay_s = min(max(0.0, delay_s), LATEST_S)
         for task_id in {None: None, record.task_id: None}:
             known = self._usual.pop(task_id, None)

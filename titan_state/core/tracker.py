@@ -140,8 +140,6 @@ class Tracker(Knowledge):
         if self.lifecycle.is_terminal(record.status):  # finished, and deleted since: housekeeping, not an anomaly
             if sent_at >= record.seen_received:
                 self._absences.forget(record)
-            if sent_at >= record.since + self.thresholds.replica_lag_s:
-                self.results.forget(record)
             return self._done(record, received_at)
         self._absences.note(record, sent_at, received_at, self._watchdogs)
         return self._done(record, received_at)

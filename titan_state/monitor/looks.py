@@ -43,6 +43,10 @@ REST_S: Final = 3600.0
 """For how long results are left alone where the service refuses to tell of any: a scope is missing, say."""
 
 
+FORGOTTEN: Final = 1000
+"""Beyond so many failing looks, those of executions that are waited for no longer are forgotten."""
+
+
 class Looks:
     """Looks whether results can be read."""
 
@@ -73,6 +77,7 @@ class Looks:
         self._commit = commit
         self._rng = rng
         self._failures = 0
+        self._failing: dict[str, float] = {}  # since when answers about results have failed
         self._has_warned = False
 
     def outputs(self, execution_id: str) -> Outputs:
@@ -107,38 +112,68 @@ class Looks:
             results.retry(execution_id, self._clock.time())
         except TooManyRequestsError:
             results.retry(execution_id, self._clock.time())  # the budget waits
-        except (ResponseError, PayloadError, ResultsNotReadyError) as error:
-            self._failures = 0
-            answer = error.answer if isinstance(error, ResultsNotReadyError) else shorten(str(error))
+        except ResultsNotReadyError as error:
+            self._calm(execution_id)
             if not results.is_overdue(execution_id, self._sent_at(error)) or await self._is_there(execution_id):
-                self._unreadable(execution_id, answer, error)
+                self._unreadable(execution_id, error.answer, error)
+        except (ResponseError, PayloadError) as error:
+            await self._failed(execution_id, error)
         except ServiceError as error:
-            self._failures += 1
-            delay_s = retry_delay(self._failures, self._rng)
-            logger.debug("results could not be asked for, next attempt in %.1f s: %s", delay_s, error)
-            results.retry(execution_id, self._clock.time() + delay_s)
+            self._wait(execution_id, error)
         else:
-            self._failures = 0
+            self._calm(execution_id)
             self._readable(execution_id, reading)
 
+    async def _failed(self, execution_id: str, error: ResponseError | PayloadError) -> None:
+        """Take in an answer that says nothing of results: an error of the service, or what cannot be read.
+
+        If that lasts until they are overdue, and the execution itself can be read, then its results cannot be.
+        """
+        sent_at = self._sent_at(error)
+        since = self._failing_since(execution_id, sent_at)
+        is_overdue = self._tracker.results.is_overdue(execution_id, sent_at)
+        lasts = sent_at >= since + self._tracker.thresholds.replica_lag_s
+        if is_overdue and lasts and await self._is_there(execution_id):
+            self._unreadable(execution_id, shorten(str(error)), error)
+        else:
+            self._wait(execution_id, error)
+
+    def _wait(self, execution_id: str, error: ServiceError) -> None:
+        """Look again later, and at other results a little later, too: the service may be in trouble, or the network."""
+        self._failures += 1
+        now, delay_s = self._clock.time(), retry_delay(self._failures, self._rng)
+        logger.debug("results could not be asked for, others are in %.1f s: %s", delay_s, error)
+        self._tracker.results.postpone(execution_id, now, self._failing_since(execution_id, now))
+        self._tracker.results.rest(now + delay_s)
+
+    def _failing_since(self, execution_id: str, now: float) -> float:
+        """Return since when looks of the results of an execution tell nothing."""
+        if len(self._failing) > FORGOTTEN:
+            is_awaited = self._tracker.results.is_awaited
+            self._failing = {name: since for name, since in self._failing.items() if is_awaited(name)}
+        return self._failing.setdefault(execution_id, now)
+
+    def _calm(self, execution_id: str) -> None:
+        """Take in an answer about results."""
+        self._failures = 0
+        self._failing.pop(execution_id, None)
+
     async def _is_there(self, execution_id: str) -> bool:
-        """Return whether an execution is there at all: one that was deleted has no results that could be overdue."""
-        results = self._tracker.results
+        """Return whether an execution can be read: one that was deleted has no results that could be overdue."""
         try:
             await self._reader.read(execution_id, Priority.OUTPUT)
-        except NotFoundError:
-            results.retry(execution_id, self._clock.time() + REST_S)  # if it is waited for still
+        except NotFoundError:  # it may be that of a gateway: it is waited for still
+            self._tracker.results.postpone(execution_id, self._clock.time())
             return False
         except UnauthorizedError:
             raise
         except ServiceError as error:
-            delay_s = retry_delay(3, self._rng)
-            logger.debug("an execution could not be read, its results wait for %.1f s: %s", delay_s, error)
-            results.retry(execution_id, self._clock.time() + delay_s)
+            self._wait(execution_id, error)
             return False
         return True
 
     def _readable(self, execution_id: str, reading: Reading[ResultMetadata]) -> None:
+        self._failing.pop(execution_id, None)
         found = reading.value
         self._tracker.contact(sent_at=reading.sent_at, received_at=reading.received_at, served_at=reading.served_at)
         self._commit(

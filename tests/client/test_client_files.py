@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from titan_state import ConfigurationError, OutputExistsError
 from titan_state.client import files
 from titan_state.client.files import BATCH, SavedFile, Target, safe_name
+from titan_state.client.parts import WRITERS
 
 HOSTILE = [
     "../../etc/passwd",
@@ -300,3 +303,110 @@ def test_different_texts_have_different_names(one, other):
     """No two executions share a file."""
     assert (safe_name(one) == safe_name(other)) == (one == other)
     assert "/" not in safe_name(one)
+
+
+# What killed processes, links and other writers leave.
+
+
+async def test_a_part_that_is_the_file_itself_is_not_written(tmp_path):
+    """Killed between the name and the tidying up, a process leaves a second name of the whole file: it stays whole."""
+    path = tmp_path / "out"
+    await save(path, b"whole")
+    os.link(path, tmp_path / ".out.0.titan-part")
+    async with Target(path, name="output", if_exists="overwrite") as target:
+        await target.write(b"x" * BATCH)
+        await target.write(b"x" * BATCH)
+        assert path.read_bytes() == b"whole"
+    assert path.read_bytes() == b"whole"
+    assert names(tmp_path) == ["out"]
+
+
+async def test_parts_of_several_killed_writers_are_removed(tmp_path):
+    """However many were killed, whoever finds or writes the file removes what they left."""
+    path = tmp_path / "out"
+    left = [tmp_path / f".out.{number}.titan-part" for number in range(4)]
+    for part in left:
+        part.write_bytes(b"half")
+    await save(path, b"whole")
+    assert names(tmp_path) == ["out"]
+    for if_exists in ("error", "skip"):
+        left[2].write_bytes(b"half")
+        if if_exists == "skip":
+            assert Target(path, name="output", if_exists="skip").kept().size == 5
+        else:
+            with pytest.raises(OutputExistsError):
+                Target(path, name="output")
+        assert names(tmp_path) == ["out"]
+
+
+async def test_too_many_writers_of_one_file(tmp_path):
+    """A ninth that writes the same file at the same time is told to wait."""
+    async with AsyncExitStack() as stack:
+        for _ in range(WRITERS):
+            await stack.enter_async_context(Target(tmp_path / "out", name="output"))
+        with pytest.raises(ConfigurationError, match="8 others write"):
+            await stack.enter_async_context(Target(tmp_path / "out", name="output"))
+    assert names(tmp_path) == []
+
+
+async def test_what_is_no_plain_file_is_left_alone(tmp_path):
+    """A pipe, a device or a dangling link is neither replaced nor taken for a file; a link to a file is followed."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for name in ("pipe", "dangling"):
+        for if_exists in ("skip", "overwrite"):
+            with pytest.raises(ConfigurationError, match="is no file: name another"):
+                Target(tmp_path / name, name="output", if_exists=if_exists)
+        with pytest.raises(OutputExistsError):
+            Target(tmp_path / name, name="output")
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    await save(tmp_path / "link", b"new", if_exists="overwrite")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+    os.mkfifo(tmp_path / ".other.0.titan-part")
+    await save(tmp_path / "other", b"new")
+    assert (tmp_path / "other").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "new/"])
+def test_paths_that_are_none(tmp_path, monkeypatch, path):
+    """What cannot be the path of a file is refused with a word on what to do."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"is no path|there is no directory"):
+        Target(path, name="output")
+
+
+async def test_very_long_names(tmp_path):
+    """A name as long as the file system takes it has a part, too."""
+    for name in ("x" * 255, "表" * 84):
+        await save(tmp_path / name, b"1")
+        assert (tmp_path / name).read_bytes() == b"1"
+    assert len(names(tmp_path)) == 2
+
+
+async def test_two_cancellations(tmp_path, monkeypatch):
+    """A second cancellation while the file is being closed leaves nothing behind either."""
+    going, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slowly(self, batch):
+        loop.call_soon_threadsafe(going.set)
+        go_on.wait(10)
+
+    monkeypatch.setattr(Target, "_put", slowly)
+
+    async def work():
+        async with Target(tmp_path / "out", name="output") as target:
+            await target.write(b"x" * BATCH)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await going.wait()
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert names(tmp_path) == []

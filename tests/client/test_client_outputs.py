@@ -7,6 +7,9 @@ import csv
 import io
 import json
 import logging
+import subprocess
+import sys
+import textwrap
 from contextlib import aclosing
 from datetime import timedelta
 
@@ -24,6 +27,7 @@ from titan_state import (
     ResultsNotReadyError,
     ServiceError,
     ServiceProfile,
+    TooManyRequestsError,
     TransportError,
     UnauthorizedError,
 )
@@ -297,6 +301,185 @@ async def test_a_table_without_an_end_is_loaded_twice(hostile, connect, finish, 
     assert saved.path.read_bytes() == b"a,b\r\n1,2"
     assert [target.rpartition("/")[2] for target in hostile.targets] == ["export?format=csv"] * 2 + ["results"]
     assert await finish(all_of(client.outputs("e").rows(format="csv"))) == [{"a": "1", "b": "2"}]
+
+
+async def test_a_shorter_file_is_another(hostile, connect, finish, clock, whole):
+    """If the service begins again with an export that ends sooner, rows that were handed out are not all there is."""
+    old, new = b'[{"v":1},{"v":1},{"v":1}]', b'[{"v":1}]'
+    client = await connect(hostile.url, clock=clock)
+    read = asyncio.Event()
+    hostile.answer(lambda writer: cut(writer, old, 20, until=read, **ATTACHED), whole(new, **ATTACHED))
+
+    async def collect():
+        async for _ in client.outputs("e").rows():
+            read.set()
+
+    with pytest.raises(PayloadError, match="the export changed"):
+        await finish(collect())
+
+
+async def test_too_many_requests_that_the_budget_is_not_told(hostile, connect, finish, clock, tmp_path):
+    """An envelope with 200 that says so is a failure like others: it is not asked again without end."""
+    client = await connect(hostile.url, clock=clock)
+    hostile.say({"success": False, "error": {"code": "TOO_MANY_REQUESTS", "message": "slow down"}})
+    with pytest.raises(TooManyRequestsError):
+        await finish(client.outputs("e").export(tmp_path, retries=2))
+    assert len(hostile.requests) == 3
+
+
+async def test_too_many_requests_for_ever(emulate, connect, finish, clock, tmp_path):
+    """Also where the budget waits each time, there is an end."""
+    faults = Faults(spurious_429=When(1.0, only="/export"), spurious_reset_s=1.0)
+    service = await emulate(Scenario([DONE]), clock=clock, faults=faults)
+    client = await connect(service.url, service.token, clock=clock)
+    with pytest.raises(TooManyRequestsError):
+        await finish(client.outputs("done").export(tmp_path, retries=1), seconds=5000)
+    assert len(service.requests) <= 25
+
+
+async def test_what_is_refused_at_its_end_is_not_begun_for_ever(hostile, connect, finish, clock, whole, tmp_path):
+    """Bytes that stay make up for a failure only if they stay: a file that is refused in the end does not."""
+    body = b'[{"a":"' + b"x" * 300_000
+    strong = {"ETag": '"v1"', "Accept_Ranges": "bytes", **ATTACHED}
+    client = await connect(hostile.url, clock=clock)
+    count = 0
+
+    async def answer(writer):
+        nonlocal count
+        count += 1
+        if count % 2:
+            read = asyncio.Event()
+            events.append(read)
+            await cut(writer, body, 100_000, until=read, **strong)
+            return
+        rest = body[100_000:]
+        lines = ["HTTP/1.1 206 Rest", f"Content-Length: {len(rest)}", f"Content-Range: bytes 100000-{len(body) - 1}/*"]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + rest)
+        await writer.drain()
+
+    events = []
+    hostile.answer(answer)
+
+    def progress(received, total):
+        if received >= 100_000 and events:
+            events[-1].set()
+
+    with pytest.raises(PayloadError, match="was cut"):
+        await finish(client.outputs("e").export(tmp_path, retries=3, progress=progress))
+    assert len(hostile.requests) <= 10
+
+
+@pytest.mark.parametrize("status", [404, 409, 425])
+async def test_not_ready_in_the_middle(hostile, connect, finish, clock, whole, tmp_path, status):
+    """Results that were there are there: a replica that does not have them is a failure, and no reason to give up."""
+    body = b'["' + b"x" * 96 + b'"]'
+    strong = {"ETag": '"v1"', "Accept_Ranges": "bytes", **ATTACHED}
+    client = await connect(hostile.url, clock=clock)
+    read = asyncio.Event()
+    refusal = whole({"success": False, "error": {"code": "X", "message": "m"}}, status)
+    hostile.answer(lambda writer: cut(writer, body, 40, until=read, **strong), refusal, whole(body, **strong))
+    saved = await finish(client.outputs("e").export(tmp_path, wait=0, progress=reading(read, 40)))
+    assert saved.path.read_bytes() == body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"body": b'\xef\xbb\xbf{"success":false,"error":"no"}'},
+        {"body": b'{"success": false, "error":"' + b"x" * 100_000 + b'"}'},
+        {"body": b'{"success":false,"error":{"code":"X","message":"m"}}', "Content_Disposition": "attachment"},
+        {"body": b"upstream connect error", "Content_Type": "text/plain"},
+        {"body": b'{"error":"token expired"}'},
+    ],
+)
+async def test_refusals_in_disguise(hostile, connect, finish, clock, whole, tmp_path, answer):
+    """However a refusal comes with a success, it is not saved."""
+    client = await connect(hostile.url, clock=clock)
+    hostile.answer(whole(answer.pop("body"), **answer))
+    with pytest.raises(ServiceError):
+        await finish(client.outputs("e").export(tmp_path, retries=1))
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error":"timeout","url":"/x"}\n',
+        b'{"success":true,"status":"pending","n":1}\n',
+        b'{"a":1}\n[1]\n',
+        b" " * 600 + b"[]",
+    ],
+)
+async def test_rows_that_look_like_refusals(hostile, connect, finish, clock, whole, tmp_path, body):
+    """Rows that have an error or a status of their own are rows."""
+    client = await connect(hostile.url, clock=clock)
+    hostile.answer(whole(body))
+    saved = await finish(client.outputs("e").export(tmp_path))
+    assert saved.path.read_bytes() == body
+
+
+@pytest.mark.parametrize(
+    "table", [b",a\r\n0,1", b"a,a\r\n1,2", b"a,b\r\n1", "a\r\nü".encode("latin-1"), b"a\tb\r\n1,\t2,3"]
+)
+async def test_tables_that_no_parser_would_take(hostile, connect, finish, clock, whole, tmp_path, table):
+    """An export is bytes: what comes twice is saved, also where its rows cannot be told."""
+    client = await connect(hostile.url, clock=clock)
+    hostile.answer(whole(table, **ATTACHED))
+    saved = await finish(client.outputs("e").export(tmp_path, format="csv"))
+    assert saved.path.read_bytes() == table
+
+
+async def test_a_row_count_that_means_something_else(hostile, connect, finish, clock, whole, tmp_path):
+    """Where the metadata contradict a table of which there is a doubt, the error says what to do about it."""
+    table, metadata = whole(b"a\r\n1", **ATTACHED), whole({"data": {"count": 99}})
+    client = await connect(hostile.url, clock=clock)
+    hostile.answer(table, table, metadata)
+    with pytest.raises(PayloadError, match="row_count_keys"):
+        await finish(client.outputs("e").export(tmp_path, format="csv", retries=1))
+    other = await connect(hostile.url, clock=clock, profile=ServiceProfile(row_count_keys=()))
+    hostile.answer(table, table, metadata)
+    await finish(other.outputs("e").export(tmp_path, format="csv", retries=1))
+
+
+async def test_options_that_there_are_not(hostile, client, tmp_path):
+    """A misspelled option is an error like that of any call, and nothing is sent."""
+    outputs = client.outputs("e")
+    for call in (
+        lambda: outputs.export(tmp_path, if_exist="skip"),
+        lambda: outputs.download(tmp_path, overwrite=True),
+        lambda: outputs.media("/media/1", tmp_path, wait=1),
+        lambda: anext(outputs.rows(progress=None)),
+    ):
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            await call()
+    for wait in (-1, "60", None, True):
+        with pytest.raises(ConfigurationError, match="wait must be"):
+            await outputs.export(tmp_path, wait=wait)
+    assert hostile.requests == []
+
+
+def test_rows_that_nobody_reads_on(tmp_path):
+    """A program that ends with iterators in the middle of a body ends quietly."""
+    program = """
+        import asyncio
+
+        from titan_state import RequestBudget, TaskService
+        from titan_state.emulator import Plan, Scenario, Step, TaskServiceEmulator
+
+        async def main():
+            plan = Plan(id="e", steps=[Step("running"), Step("completed")], rows=3000, padding=1000)
+            async with TaskServiceEmulator(Scenario([plan]), per_minute=None) as service:
+                client = TaskService(service.url, service.token, budget=RequestBudget(per_minute=100_000, burst=100))
+                held = [client.outputs("e").rows() for _ in range(5)]
+                for rows in held:
+                    await anext(rows)
+                await client.close()
+                return held
+
+        held = asyncio.run(main())
+    """
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", textwrap.dedent(program)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 async def test_rows_settle_a_doubt(hostile, connect, finish, clock, whole, tmp_path):

@@ -114,7 +114,7 @@ async def test_the_program_about_outputs_runs_as_it_stands(start, tmp_path):
         "2 Item 2 of prices",
         "3 Item 3 of prices",
     ]
-    assert program.lines[5] == "loaded 1.png"
+    assert program.lines[5] == "loaded first.png"
     assert program.lines[6].startswith("not sent: execution stock is running, which has no outputs")
 
 

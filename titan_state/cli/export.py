@@ -195,8 +195,6 @@ class Saving:
         directory = self._wish.directory / f"{safe_name(outputs.execution_id)}.media"
         make_directory(directory)
         self._media += len(names)
-        # That the execution has outputs is known by now: it need not be asked for each of them.
-        outputs = service.outputs(outputs.execution_id)
         pending = iter(names.items())
         count = min(IN_PARALLEL, len(names))
         return worst(await side_by_side(self._load(outputs, pending, directory) for _ in range(count)))

@@ -1,14 +1,10 @@
-"""Media: which media the rows of a saved export name, and what their files are called. It loads none of them."""
+"""Media: which media the rows of a saved export name. It loads none of them."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import Counter
-from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Final
 
-from titan_state.client.files import safe_name
 from titan_state.client.media import medium_of
 from titan_state.client.rows import parser_for
 
@@ -51,29 +47,8 @@ def _read_on(file: IO[bytes], parser: RowParser, outputs: Outputs, found: dict[s
 
 
 def named(urls: Iterable[str], service: TaskService) -> dict[str, str]:
-    """Return a file name for each media URL, all different, also where a disk takes `A` and `a` for the same.
-
-    A name that several URLs would have gets a mark of their paths, so that it does not depend on their order. The
-    query, which holds a credential, is in no name.
-    """
-    media = {url: medium_of(url, service.origin, service.profile) for url in urls}
-    plain = {url: safe_name(medium.file_name) for url, medium in media.items()}
-    counts = Counter(name.casefold() for name in plain.values())
+    """Return the file name of each medium, by a URL of it: two that differ in their token alone are one."""
     names: dict[str, str] = {}
-    taken: set[str] = set()
-    for url, name in plain.items():
-        if counts[name.casefold()] > 1:
-            place = str(media[url].url.with_query(None))
-            name = _marked(name, hashlib.sha256(place.encode()).hexdigest()[:12])
-        number, wanted = 1, name
-        while wanted.casefold() in taken:  # the same path, with another query
-            number += 1
-            wanted = _marked(name, str(number))
-        taken.add(wanted.casefold())
-        names[url] = wanted
-    return names
-
-
-def _marked(name: str, mark: str) -> str:
-    parts = PurePath(name)
-    return f"{parts.stem}-{mark}{parts.suffix}"
+    for url in urls:
+        names.setdefault(medium_of(url, service.origin, service.profile).file_name, url)
+    return {url: name for name, url in names.items()}

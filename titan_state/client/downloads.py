@@ -16,18 +16,15 @@ import attrs
 
 from titan_state.client.completeness import Completeness, RowCheck
 from titan_state.client.recognition import HEAD, Recognition, is_attachment
-from titan_state.client.retries import retry_delay
+from titan_state.client.retries import may_pass, retry_delay
 from titan_state.core.results import look_within
 from titan_state.errors import (
     BodyTooLargeError,
-    InternalServiceError,
     NotFoundError,
-    NotSupportedError,
     PayloadError,
     ResponseError,
     ResultsNotReadyError,
     ServiceError,
-    TokenUnavailableError,
     TooManyRequestsError,
     TransportError,
 )
@@ -143,7 +140,7 @@ class Download:
                         async for part in parts:
                             yield part
                 except ServiceError as error:
-                    if not _may_pass(error) or self.exchange.is_closed:
+                    if not may_pass(error) or self.exchange.is_closed:
                         raise
                     failure = error
                 else:
@@ -316,11 +313,3 @@ class Download:
         if self.not_ready is not None and (error.http_status in self._pending or is_absent):
             return self.not_ready(f"{error.http_status} {error.code}")
         return error
-
-
-def _may_pass(error: ServiceError) -> bool:
-    """Return whether the same request may succeed when it is sent again."""
-    if isinstance(error, BodyTooLargeError | TokenUnavailableError | NotSupportedError):
-        return False
-    passing = (TransportError, PayloadError, InternalServiceError, TooManyRequestsError, ResultsNotReadyError)
-    return isinstance(error, passing)

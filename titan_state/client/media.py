@@ -6,6 +6,7 @@ names, and the service's token to no other than the service's.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -14,6 +15,8 @@ import attrs
 from yarl import URL
 
 from titan_state.client.address import origin_of, origin_shown
+from titan_state.client.files import safe_name
+from titan_state.core.redaction import redacted
 from titan_state.errors import ConfigurationError, ForeignOriginError, shorten
 
 if TYPE_CHECKING:
@@ -50,8 +53,12 @@ class Medium:
 
     @property
     def file_name(self) -> str:
-        """The last part of its path, as text of the service's making."""
-        return unquote(self.url.raw_path.rpartition("/")[2])
+        """A name for its file, told by a hash from that of any other medium with the same last part of its path."""
+        query = "&".join(one for one in self.url.raw_query_string.split("&") if not one.startswith(f"{TOKEN}="))
+        place = f"{'' if self.is_ours else self.url.origin()}{self.url.raw_path}?{query}"
+        stem, dot, suffix = unquote(self.url.raw_path.rpartition("/")[2]).rpartition(".")
+        digest = hashlib.sha256(place.encode()).hexdigest()[:8]
+        return safe_name(f"{stem}-{digest}.{suffix}" if dot and stem else f"{suffix or 'media'}-{digest}")
 
 
 def medium_of(url: str, origin: str, profile: ServiceProfile) -> Medium:
@@ -76,14 +83,17 @@ def medium_of(url: str, origin: str, profile: ServiceProfile) -> Medium:
     is_ours = _plain(place) == _plain(origin)
     if not is_ours and _plain(place) not in map(_plain, profile.media_origins):
         raise ForeignOriginError(origin_shown(place))
+    if any(unquote(one) in (".", "..") for one in parts.path.split("/")):
+        raise ConfigurationError("a media URL has no . or .. in its path")
     query = f"?{parts.query}" if parts.query else ""
     values = parse_qsl(parts.query, keep_blank_values=True)
     written = [one.partition("=")[2] for one in parts.query.split("&")]
-    secrets = tuple(dict.fromkeys(text for text in (*(value for _, value in values), *written) if text))
+    spelled = (*(value for _, value in values), *written, *map(unquote, written))
+    secrets = tuple(dict.fromkeys(text for text in spelled if text))
     has_token = any(name == TOKEN and value for name, value in values)
     return Medium(
         url=URL(place + (parts.path or "/") + query, encoded=True),
-        name=f"GET {shorten(parts.path)}",
+        name=f"GET {shorten(redacted(parts.path))}",
         is_ours=is_ours,
         needs_token=is_ours and not has_token,
         secrets=secrets,

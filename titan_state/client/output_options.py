@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from math import inf
 from typing import Any, Final, Literal, TypedDict
 
 from titan_state.client.files import IfExists
 from titan_state.client.readings import Reading, ResultMetadata
+from titan_state.clock import seconds_of
 from titan_state.errors import ConfigurationError, ResultsNotReadyError, shorten
 
 Format = Literal["json", "csv"]
@@ -60,6 +63,30 @@ class Hooks(TypedDict, total=False):
 
     prepare: Callable[[], Awaitable[None]] | None
     looked: Callable[[Reading[ResultMetadata] | ResultsNotReadyError], None] | None
+
+
+def checked(options: Mapping[str, Any], kind: type[LoadOptions], what: str) -> None:
+    """Refuse options that there are not, as a call does with arguments.
+
+    Raises:
+        TypeError: There is no such option.
+    """
+    for name in options:
+        if name not in kind.__annotations__:
+            known = ", ".join(kind.__annotations__)
+            raise TypeError(f"{what}() got an unexpected keyword argument {name!r}; further ones are {known}")
+
+
+def seconds_to_wait(wait: float | timedelta) -> float:
+    """Return for how many seconds results are waited for.
+
+    Raises:
+        ConfigurationError: It is no number of seconds.
+    """
+    seconds = seconds_of(wait)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < inf:
+        raise ConfigurationError(f"wait must be a number of seconds of 0 or more, not {shorten(repr(wait))}")
+    return seconds
 
 
 def whole_number(options: Mapping[str, Any], name: str, default: int, *, least: int) -> int:

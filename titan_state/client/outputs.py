@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 from functools import partial
-from hashlib import blake2b
 from math import inf
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
@@ -30,9 +29,12 @@ from titan_state.client.output_options import (
     Hooks,
     LoadOptions,
     SaveOptions,
+    checked,
+    seconds_to_wait,
     whole_number,
 )
 from titan_state.client.readings import Dataset, Reading, ResultMetadata
+from titan_state.client.replay import Replay
 from titan_state.client.results import metadata_of, pending_story
 from titan_state.client.rows import parser_for
 from titan_state.clock import seconds_of
@@ -40,7 +42,6 @@ from titan_state.core.budget import Priority
 from titan_state.core.results import look_within
 from titan_state.errors import (
     ConfigurationError,
-    PayloadError,
     ResponseError,
     ResultsNotReadyError,
     ServiceError,
@@ -160,6 +161,7 @@ class Outputs:
             ServiceError: The export could not be loaded, with all retries.
             OSError: The file cannot be written.
         """
+        checked(options, SaveOptions, "export")
         load = self._export(format, wait, options)
         return await self._save(load, path, f"{safe_name(self.execution_id)}.{format}", options)
 
@@ -167,6 +169,7 @@ class Outputs:
         self, path: str | os.PathLike[str], *, wait: float | timedelta = WAIT_S, **options: Unpack[SaveOptions]
     ) -> SavedFile:
         """Load the results as the service offers them for download, which is CSV; see `export`."""
+        checked(options, SaveOptions, "download")
         load = self._results("/results/download", {}, "csv", wait, options)
         return await self._save(load, path, f"{safe_name(self.execution_id)}.csv", options)
 
@@ -199,26 +202,16 @@ class Outputs:
             ResultsNotReadyError: The results could not be read in time.
             ServiceError: The export could not be loaded, with all retries.
         """
+        checked(options, LoadOptions, "rows")
         load = self._export(format, wait, options)
         await self._prepare()
         parser = parser_for(format, item_keys=self._exchange.profile.item_keys)
-        changed = PayloadError("the export changed while it was read; read it once more", request=load.name)
-        seen, again, size, passed = blake2b(), blake2b(), 0, 0
+        replay = Replay(load.name)
         async with aclosing(load.parts()) as parts:
             async for part in parts:
-                if not part.data:  # it begins, or begins again: what was handed out is passed over
-                    again, passed = blake2b(), 0
-                old, new = part.data[: size - passed], part.data[size - passed :]
-                again.update(old)
-                passed += len(part.data)
-                if old and passed >= size and again.digest() != seen.digest():
-                    raise changed
-                seen.update(new)
-                size += len(new)
-                for row in parser.feed(new):
+                for row in parser.feed(replay.fresh(part)):
                     yield row
-        if passed < size:
-            raise changed
+        replay.end()
         for row in parser.close():
             yield row
 
@@ -263,6 +256,7 @@ class Outputs:
             ServiceError: It could not be loaded, with all retries.
             OSError: The file cannot be written.
         """
+        checked(options, SaveOptions, "media")
         medium = medium_of(url, self._exchange.origin, self._exchange.profile)
         load = Download(
             exchange=self._exchange,
@@ -275,7 +269,7 @@ class Outputs:
             is_limited=medium.is_ours and self._exchange.profile.media_is_limited,
             secrets=medium.secrets,
         )
-        return await self._save(load, path, safe_name(medium.file_name), options)
+        return await self._save(load, path, medium.file_name, options)
 
     def media_urls(self, row: Any) -> tuple[str, ...]:
         """Return the media URLs in a row that may be loaded, in their order."""
@@ -334,7 +328,7 @@ class Outputs:
             form=form,
             limit=whole_number(options, "max_size", MAX_FILE, least=1),
             retries=whole_number(options, "retries", RETRIES, least=0),
-            patience_s=seconds_of(wait) or 0.0,
+            patience_s=seconds_to_wait(wait),
             not_ready=lambda answer: self._not_ready(answer, name),
             is_pending=partial(pending_story, profile=self._exchange.profile),
             expected_rows=self._row_count,

@@ -75,7 +75,7 @@ class Recognition:
             raise PayloadError("a page came instead of the file", request=self.name)
         if self.form == "json" and body and body[0] not in JSON_BEGINS:
             raise PayloadError("what came is no JSON", request=self.name)
-        if body[:1] == b"{" and (self.form or "json" in kind):
+        if body[:1] == b"{" and (self.form or "json" in kind or not kind):
             if is_all:
                 self._check_envelope(incoming, body, now)
             elif REFUSES.match(body):

@@ -35,7 +35,7 @@ async def main(execution_id: str) -> None:
         if find_spec("polars"):
             polars = import_module("polars")
             frames = [polars.DataFrame(batch) async for batch in batches(outputs.rows())]
-            print(polars.concat(frames) if frames else "no rows")
+            print(polars.concat(frames, how="diagonal_relaxed") if frames else "no rows")
         elif find_spec("pandas"):
             pandas = import_module("pandas")
             frames = [pandas.DataFrame(batch) async for batch in batches(outputs.rows())]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from titan_state.client.files import SavedFile as SavedFile
+    from titan_state.client.output_options import LoadOptions as LoadOptions
+    from titan_state.client.output_options import SaveOptions as SaveOptions
     from titan_state.client.outputs import Outputs as Outputs
     from titan_state.client.profile import ServiceProfile as ServiceProfile
     from titan_state.client.readings import Dataset as Dataset
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "client.files": ("SavedFile",),
+    "client.output_options": ("LoadOptions", "SaveOptions"),
     "client.outputs": ("Outputs",),
     "client.profile": ("ServiceProfile",),
     "client.readings": (

@@ -43,6 +43,9 @@ REST_S: Final = 3600.0
 """For how long results are left alone where the service refuses to tell of any: a scope is missing, say."""
 
 
+IN_TROUBLE: Final = 3
+"""From how many looks on that fail one after the other, none is sent for a while."""
+
 FORGOTTEN: Final = 1000
 """Beyond so many failing looks, those of executions that are waited for no longer are forgotten."""
 
@@ -139,12 +142,13 @@ class Looks:
             self._wait(execution_id, error)
 
     def _wait(self, execution_id: str, error: ServiceError) -> None:
-        """Look again later, and at other results a little later, too: the service may be in trouble, or the network."""
+        """Look again later; at all others, too, if one look after the other fails: that is the service, or the way."""
         self._failures += 1
-        now, delay_s = self._clock.time(), retry_delay(self._failures, self._rng)
-        logger.debug("results could not be asked for, others are in %.1f s: %s", delay_s, error)
+        now = self._clock.time()
+        logger.debug("results could not be asked for: %s", error)
         self._tracker.results.postpone(execution_id, now, self._failing_since(execution_id, now))
-        self._tracker.results.rest(now + delay_s)
+        if self._failures >= IN_TROUBLE:
+            self._tracker.results.rest(now + retry_delay(self._failures, self._rng))
 
     def _failing_since(self, execution_id: str, now: float) -> float:
         """Return since when looks of the results of an execution tell nothing."""

@@ -216,11 +216,8 @@ class Results:
         """
         record, awaited = self._find(execution_id)
         if record is not None and awaited is not None:
-            self._arm(
-                record,
-                awaited,
-                self._in_time(awaited, now, now + gap_s(now - (awaited.since if since is None else since))),
-            )
+            gap = gap_s(now - (awaited.since if since is None else since))
+            self._arm(record, awaited, self._in_time(awaited, now, now + gap))
 
     def retry(self, execution_id: str, at: float) -> None:
         """Look again at a time: the look that was under way told nothing."""
@@ -229,8 +226,8 @@ class Results:
             self._arm(record, awaited, at)
 
     def rest(self, until: float) -> None:
-        """Look for nothing until a time: the service refuses to tell."""
-        self._rests_until = until
+        """Look for nothing until a time: the service refuses to tell, or is in trouble."""
+        self._rests_until = max(self._rests_until, until)
 
     def next_at(self) -> float:
         """Return when the next look is due, infinity if none is."""

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from titan_state import Monitor
+from titan_state import Monitor, TitanStateError
 
 BATCH = 10_000
 
@@ -47,4 +47,7 @@ async def main(execution_id: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    asyncio.run(main(sys.argv[1]))
+    try:
+        asyncio.run(main(sys.argv[1]))
+    except TitanStateError as error:
+        sys.exit(f"{error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 
@@ -80,12 +81,16 @@ def test_what_succeeds_is_exported_before_it_ends(serve, titan, tmp_path, form, 
     assert exports(service) == ["late", "partly"]
 
 
-def test_json_lines_are_events_only(serve, titan, tmp_path):
-    """With --json the export is silent, and the event is there."""
+def test_json_lines_tell_of_exports(serve, titan, tmp_path):
+    """With --json each export is an object beside the events."""
     result = titan("watch", "a", *FAST, "--json", "--export", tmp_path / "out", service=serve(Scenario((done("a"),))))
     assert result.exit_code == 0
     assert all(line.startswith("{") for line in result.stdout.splitlines())
     assert '"type": "results_ready"' in result.stdout
+    (told,) = [line for line in map(json.loads, result.stdout.splitlines()) if line["type"] == "exported"]
+    place = tmp_path / "out" / "a.json"
+    assert (told["execution_id"], told["path"], told["size"]) == ("a", str(place), place.stat().st_size)
+    assert told["new"] is True
     assert names(tmp_path / "out") == ["a.json"]
 
 

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from titan_state import ConfigurationError, OutputExistsError
-from titan_state.client import files
+from titan_state.client import files, parts
 from titan_state.client.files import BATCH, SavedFile, Target, safe_name
 from titan_state.client.parts import WRITERS
 
@@ -337,6 +337,28 @@ async def test_parts_of_several_killed_writers_are_removed(tmp_path):
             with pytest.raises(OutputExistsError):
                 Target(path, name="output")
         assert names(tmp_path) == ["out"]
+
+
+async def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    """Where nothing can be locked, files are written all the same, and nothing is left."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(parts.fcntl, "flock", refuse)
+    (tmp_path / ".out.1.titan-part").write_bytes(b"of whom it may be")
+    await save(tmp_path / "out", b"1")
+    assert names(tmp_path) == [".out.1.titan-part", "out"]
+
+
+async def test_the_path_stays_what_it_was(tmp_path, monkeypatch):
+    """What was saved is told by the path that was given, whether or not it was there before."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    for _ in range(2):
+        assert (await save(Path("out"), b"1", if_exists="overwrite")).path == Path("out")
+    assert (await save(Path("link"), b"22", if_exists="overwrite")).path == Path("link")
+    assert (tmp_path / "out").read_bytes() == b"22"
 
 
 async def test_too_many_writers_of_one_file(tmp_path):

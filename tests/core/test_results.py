@@ -18,8 +18,9 @@ from titan_state.core import results as module
 from titan_state.core.budget import Priority
 from titan_state.core.codec import read, written
 from titan_state.core.events import LONGEST_METADATA
+from titan_state.core.intervals import FIRST_LOOK_S, LONGEST_GAP_S, gap_s
 from titan_state.core.reads import ListPage, ResultsOf
-from titan_state.core.results import FIRST_LOOK_S, GIVE_UP_S, LONGEST_GAP_S, RESULT_STATUSES, Results, gap_s
+from titan_state.core.results import GIVE_UP_S, RESULT_STATUSES, Results
 
 OVERDUE = AnomalyKind.RESULTS_OVERDUE
 
@@ -37,7 +38,7 @@ def looks_of(scene: Scene, ready_at: float, *, until: float, name: str = "e") ->
         assert scene.tracker.results.take(at) == name
         times.append(at)
         scene.look(at, finds=at >= ready_at, name=name)
-        scene.tracker.results.landed(name)
+        scene.tracker.results.landed()
         assert len(times) < 100
     return times
 
@@ -247,7 +248,7 @@ def test_a_few_looks_are_under_way_at_once():
     assert {first, second} <= {f"e{index}" for index in range(5)}
     assert results.take(5.0) is None
     assert results.next_at() == inf
-    results.landed(first)
+    results.landed()
     assert results.take(5.0) is not None
 
 
@@ -264,6 +265,27 @@ def test_a_restart_after_days_still_looks():
     assert [type(event) for event in new.results.readable("e", received_at=1001.0)] == [ResultsReady]
     assert new.results.unreadable("f", "404", sent_at=1001.0, received_at=1001.0) == []
     assert not new.results.is_awaited("f")
+
+
+def test_what_tells_nothing_for_a_day_is_given_up():
+    """Looks that fail, or find the execution gone, do not go on for ever, and the record is let go."""
+    scene = succeeded(retention_s=600.0)
+    results = scene.tracker.results
+    at = 0.0
+    while results.is_awaited("e"):
+        at += 300.0
+        assert at < 2 * GIVE_UP_S
+        if results.take(at) is not None:
+            results.postpone("e", at)
+            results.landed()
+        scene.tick(at)
+    assert GIVE_UP_S <= at < GIVE_UP_S + LONGEST_GAP_S + 600.0
+    scene.tick(at + 100.0)
+    assert scene.tracker.record("e") is None
+    other = succeeded(retention_s=600.0)
+    other.tick(GIVE_UP_S + 100.0)  # nobody looked at all
+    assert other.tracker.record("e") is None
+    assert not other.tracker.results.is_awaited("e")
 
 
 def test_what_was_not_looked_at_in_time_teaches_nothing():
@@ -396,7 +418,7 @@ def test_looks_starve_nobody():
             desk.read(choice.target, now)
         else:
             desk.look(now, finds=False, name=choice.target.execution_id)
-            desk.tracker.results.landed(choice.target.execution_id)
+            desk.tracker.results.landed()
     assert counts[ListPage] > 50
     assert counts[ResultsOf] > 50
 
@@ -423,7 +445,8 @@ def test_whatever_happens_it_is_consistent(steps):
         elif what == "gone":
             scene.gone(now)
         elif what in ("look", "found"):
-            flying = results.take(now) is not None or flying
+            if results.take(now) is not None:
+                results.landed()
             scene.look(now, finds=what == "found")
             flying = False
         elif what == "retry":

@@ -155,3 +155,13 @@ async def test_rows_are_loaded(start):
         program = await start(EXAMPLES / "load_rows.py", "done", service=service)
         assert await program.end() == (0, "")
     assert "12" in "\n".join(program.lines)
+
+
+async def test_rows_that_there_are_not(start):
+    """An execution that is unknown is said in a line."""
+    async with TaskServiceEmulator() as service:
+        program = await start(EXAMPLES / "load_rows.py", "nothing", service=service)
+        code, complaints = await program.end()
+    assert code == 1
+    assert complaints.startswith("the service does not know execution nothing")
+    assert complaints.count("\n") == 1

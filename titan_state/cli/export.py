@@ -221,15 +221,7 @@ class Saving:
         """Write that a file is there."""
         with self._shown.aside():
             if self._as_json:
-                emit_json(
-                    {
-                        "execution_id": outputs.execution_id,
-                        "kind": kind,
-                        "path": str(saved.path),
-                        "size": saved.size,
-                        "new": saved.is_new,
-                    }
-                )
+                emit_json(saved_dict(outputs.execution_id, kind, saved))
             else:
                 emit(f"{saved.path}  {wording.size(saved.size)}" + ("" if saved.is_new else ", was there already"))
 
@@ -240,3 +232,14 @@ class Saving:
             if logger.isEnabledFor(logging.DEBUG):
                 trace(clean("".join(traceback.format_exception(error))))
             remark(clean(f"error: {shorten(outputs.execution_id)}: {what}{told_of(error)}"))
+
+
+def saved_dict(execution_id: str, kind: Kind, saved: SavedFile) -> dict[str, object]:
+    """Return what was saved as JSON types."""
+    return {
+        "execution_id": execution_id,
+        "kind": kind,
+        "path": str(saved.path),
+        "size": saved.size,
+        "new": saved.is_new,
+    }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from titan_state.cli.exits import Exit, worst
 from titan_state.cli.follow import follow
-from titan_state.cli.output import remark
+from titan_state.cli.output import emit_json, remark
 from titan_state.cli.plan import Explainer
 from titan_state.cli.screen import JsonLines, Lines, LiveBoard, is_live_terminal
 from titan_state.core.budget import Priority
@@ -75,7 +75,9 @@ async def watch(
                 for known in await _known(monitor, ids):
                     screen.show(known)
                 if exports is not None:
-                    exports.begin(screen.say)
+                    exports.begin(
+                        lambda exported: emit_json(exported.to_dict()) if as_json else screen.say(str(exported))
+                    )
                 explainer = Explainer(monitor)
                 async with aclosing(follow(stream, until=until, every_s=screen.every_s)) as events:
                     async for event in events:

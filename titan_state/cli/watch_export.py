@@ -16,7 +16,7 @@ import attrs
 
 from titan_state.cli import wording
 from titan_state.cli.exits import Exit
-from titan_state.cli.export import make_directory, told_of
+from titan_state.cli.export import make_directory, saved_dict, told_of
 from titan_state.cli.output import remark
 from titan_state.client.output_options import WAIT_S
 from titan_state.core.anomalies import RULES, AnomalyKind
@@ -35,6 +35,7 @@ from titan_state.monitor.calling import current_delivery
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from titan_state.client.files import SavedFile
     from titan_state.client.output_options import Format
     from titan_state.core.events import Event
     from titan_state.monitor.monitor import Monitor
@@ -78,6 +79,31 @@ class Course:
         return self.is_exported or self.is_given_up or self.is_overdue
 
 
+@attrs.frozen
+class Exported:
+    """An export that is in its place.
+
+    Attributes:
+        execution_id: The execution.
+        saved: The file.
+    """
+
+    execution_id: str
+    saved: SavedFile
+
+    def __str__(self) -> str:
+        size = wording.size(self.saved.size)
+        return (
+            f"exported {self.saved.path} ({size})"
+            if self.saved.is_new
+            else f"{self.saved.path} was there already ({size})"
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as JSON types: what `titan-state export --json` has, and a `type` as events have one."""
+        return {"type": "exported", **saved_dict(self.execution_id, "export", self.saved)}
+
+
 class Exports:
     """The exports of a watch."""
 
@@ -96,8 +122,8 @@ class Exports:
         self._directory = Path(directory)
         self._form: Format = form
         self._courses: dict[str, Course] = {}
-        self._say: Callable[[str], None] | None = None
-        self._unsaid: list[str] = []
+        self._say: Callable[[Exported], None] | None = None
+        self._unsaid: list[Exported] = []
         self._began = datetime.now(UTC)
         make_directory(self._directory)
         self.name = f"titan-state watch --export {self._directory.resolve()} {form}"
@@ -107,11 +133,11 @@ class Exports:
         """Take in which executions are waited for."""
         self._courses = {name: Course() for name in ids}
 
-    def begin(self, say: Callable[[str], None]) -> None:
+    def begin(self, say: Callable[[Exported], None]) -> None:
         """Take in where it is said what was exported."""
         self._say = say
-        for text in self._unsaid:
-            say(text)
+        for exported in self._unsaid:
+            say(exported)
         self._unsaid.clear()
 
     def take(self, event: Event) -> None:
@@ -203,11 +229,8 @@ class Exports:
             saved = await outputs.export(self._directory, format=self._form, wait=wait_s, if_exists="skip")
             is_known, course.is_exported = course.is_exported, True
             course.changed.set()
-        size = wording.size(saved.size)
-        if saved.is_new:
-            self._tell(f"exported {saved.path} ({size})")
-        elif not is_known:
-            self._tell(f"{saved.path} was there already ({size})")
+        if saved.is_new or not is_known:
+            self._tell(Exported(execution_id, saved))
 
     async def _was_over(self, execution_id: str) -> bool:
         """Return whether an execution had ended when this run began, as far as the journal has it."""
@@ -231,9 +254,9 @@ class Exports:
     def _command(self, execution_id: str) -> str:
         return f"titan-state export {shorten(execution_id)}"
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, exported: Exported) -> None:
         if self._say is None:
-            self._unsaid.append(text)
+            self._unsaid.append(exported)
             return
         with contextlib.suppress(BrokenPipeError):  # that nobody reads any more is noticed elsewhere
-            self._say(text)
+            self._say(exported)

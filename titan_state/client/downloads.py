@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -17,7 +18,7 @@ import attrs
 from titan_state.client.completeness import Completeness, RowCheck
 from titan_state.client.recognition import HEAD, Recognition, is_attachment
 from titan_state.client.retries import may_pass, retry_delay
-from titan_state.core.results import look_within
+from titan_state.core.intervals import look_within
 from titan_state.errors import (
     BodyTooLargeError,
     NotFoundError,
@@ -130,11 +131,12 @@ class Download:
             ServiceError: It could not be read, with all retries.
         """
         clock, state = self.exchange.clock, _Progress()
-        began, has_slot = clock.time(), False
+        began, has_slot = inf, False
         try:
             while True:
                 if not has_slot and self.slots is not None:
                     has_slot = await self.slots.acquire()
+                began = min(began, clock.time())  # a turn is waited for beside that
                 try:
                     async with aclosing(self._attempt(state)) as parts:
                         async for part in parts:
@@ -170,7 +172,7 @@ class Download:
         state.failures += 1
         if state.failures > self.retries:
             raise failure
-        return retry_delay(state.failures, self.rng)
+        return retry_delay(max(1, state.failures), self.rng)
 
     async def _attempt(self, state: _Progress) -> AsyncGenerator[Part, None]:
         """Send one request, and hand out what it brings."""
@@ -274,6 +276,8 @@ class Download:
         if state.look.is_open:
             raise PayloadError(f"the file was cut: its {size} bytes do not end what they begin", request=self.name)
         if state.look.is_doubtful and not await self._is_settled(state):
+            if state.doubted is None:
+                state.failures -= 1  # to load it twice is no failure
             state.doubted = size
             raise PayloadError(f"the file may have been cut: its {size} bytes end as few files do", request=self.name)
 

@@ -92,7 +92,7 @@ class Target:
         """
         if if_exists not in get_args(IfExists):
             raise ConfigurationError(f"if_exists must be one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
-        self.path = _place_of(path, name)
+        self.path = self._place = _place_of(path, name)
         self._if_exists = if_exists
         self._file: IO[bytes] | None = None
         self._part: Path | None = None
@@ -104,12 +104,12 @@ class Target:
         if not self._is_there():
             return
         if if_exists == "error":
-            swept(self.path)
+            swept(self._place)
             raise OutputExistsError(str(self.path))
         if not self.path.is_file():
             raise ConfigurationError(f"{shorten(str(self.path))} is there, and is no file: name another")
-        if if_exists == "overwrite":
-            self.path = self.path.resolve()  # what a link leads to, and not the link
+        if self.path.is_symlink():
+            self._place = self.path.resolve()  # what a link leads to is replaced, and not the link
 
     def kept(self) -> SavedFile | None:
         """Return the file that is there already, if it is to be left alone; None if it is to be written."""
@@ -119,14 +119,14 @@ class Target:
             kept = SavedFile(self.path, self.path.stat().st_size, is_new=False)
         except FileNotFoundError:
             return None
-        swept(self.path)
+        swept(self._place)
         return kept
 
     def _is_there(self) -> bool:
-        return os.path.lexists(self.path)  # a link that leads nowhere is there, too
+        return os.path.lexists(self._place)  # a link that leads nowhere is there, too
 
     async def __aenter__(self) -> Self:
-        self._file, self._part = opened(self.path)
+        self._file, self._part = opened(self._place)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -146,7 +146,7 @@ class Target:
                 part.unlink()
         if file is not None:
             file.close()
-        swept(self.path)
+        swept(self._place)
         if cancelled is not None:
             raise cancelled
 
@@ -179,7 +179,7 @@ class Target:
         await self._settle()
         self._flush()
         try:
-            await self._aside(self._place)
+            await self._aside(self._put_in_place)
         except FileExistsError:
             kept = self.kept()
             if kept is not None:
@@ -222,19 +222,19 @@ class Target:
         self._file.seek(0)
         self._file.truncate()
 
-    def _place(self) -> None:
+    def _put_in_place(self) -> None:
         assert self._file is not None  # noqa: S101 - a target is written inside `async with`
         assert self._part is not None  # noqa: S101 - a target is written inside `async with`
         os.fsync(self._file.fileno())
         if os.name == "nt":  # pragma: no cover - it moves no open file
             self._file.close()
         if self._if_exists == "overwrite":
-            self._part.replace(self.path)
+            self._part.replace(self._place)
             self._part = None
         else:
             self._link(self._part)
         with contextlib.suppress(OSError):  # not every system can do it for a directory
-            directory = os.open(self.path.parent, os.O_RDONLY)
+            directory = os.open(self._place.parent, os.O_RDONLY)
             try:
                 os.fsync(directory)
             finally:
@@ -243,13 +243,13 @@ class Target:
     def _link(self, part: Path) -> None:
         """Give the file its name, unless another has it: in one step, so that nothing is overwritten."""
         try:
-            os.link(part, self.path)
+            os.link(part, self._place)
         except FileExistsError:
             raise
         except OSError:  # a file system without hard links
             if self._is_there():
                 raise FileExistsError from None
-            part.replace(self.path)
+            part.replace(self._place)
             self._part = None
 
 

@@ -32,7 +32,8 @@ class LoadOptions(TypedDict, total=False):
 
     Attributes:
         max_size: The most bytes that it may have, 16 GiB by default; a larger one is a `BodyTooLargeError`.
-        retries: How often a download that breaks is gone on with, or begun again, 5 by default.
+        retries: How often a download that breaks is gone on with, or begun again, 5 by default. One that may have been
+            cut is loaded a second time beside that.
     """
 
     max_size: int

@@ -39,7 +39,7 @@ from titan_state.client.results import metadata_of, pending_story
 from titan_state.client.rows import parser_for
 from titan_state.clock import seconds_of
 from titan_state.core.budget import Priority
-from titan_state.core.results import look_within
+from titan_state.core.intervals import look_within
 from titan_state.errors import (
     ConfigurationError,
     ResponseError,

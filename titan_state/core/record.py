@@ -88,12 +88,14 @@ class Awaited:
         since: When the execution was seen to have succeeded.
         seen_absent: When the last look was sent that did not find them; None if there was none.
         due: When the next look is due; infinity while one is under way.
+        here_since: Since when this process waits for them.
         is_late: Whether looks were later than they should have been, so that how late results are is not seen.
     """
 
     since: float
     seen_absent: float | None = None
     due: float = inf
+    here_since: float = -inf
     is_late: bool = False
 
 

@@ -15,6 +15,7 @@ import attrs
 
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.events import NO_METADATA
+from titan_state.core.intervals import FIRST_LOOK_S, gap_s
 from titan_state.core.record import Awaited
 
 if TYPE_CHECKING:
@@ -28,17 +29,14 @@ if TYPE_CHECKING:
 RESULT_STATUSES: Final = ("completed", "completed_with_errors")
 """The statuses of executions that have results. Of the second that is not documented: it is a default."""
 
-FIRST_LOOK_S: Final = 1.0
-"""How long after a success the first look comes at the earliest, and how far apart looks are at least."""
-
-LONGEST_GAP_S: Final = 1800.0
-"""How far apart looks are at most: results that are very late are noticed so soon."""
-
 LATEST_S: Final = 300.0
 """How long after a success the first look comes at the latest, however late results usually are."""
 
 GIVE_UP_S: Final = 86_400.0
 """For how long after the success results are looked for: what is not found after a day is taken to come never."""
+
+HERE_S: Final = 21_600.0
+"""For how long they are looked for at least after a restart, however long ago the success was."""
 
 AT_ONCE: Final = 2
 """How many looks are under way at the same time: those that hang must not hold up the other reads."""
@@ -47,7 +45,7 @@ TIMELY_S: Final = 5.0
 """How much later than planned a look may be, to tell how late results are; or half as much again, if that is more."""
 
 MOST: Final = 10_000
-"""How many executions are waited for at most; of more, the one that succeeded first is given up."""
+"""How many executions are waited for at most; of more, the one that has been waited for the longest is given up."""
 
 MOST_TASKS: Final = 10_000
 """Of how many tasks it is remembered how late their results come."""
@@ -57,28 +55,6 @@ SLACK: Final = 64
 
 WEIGHT: Final = 0.25
 """How much the latest delay of a task's results counts against those before it."""
-
-
-def gap_s(age_s: float, usual_s: float = 0.0) -> float:
-    """Return how many seconds after a look that found nothing the next one is worth it.
-
-    The later results are against what is usual, the longer: what is waited for doubles with each look.
-
-    Args:
-        age_s: For how long they have been waited for.
-        usual_s: How late results usually come.
-    """
-    return min(max(FIRST_LOOK_S, usual_s / 4, age_s - usual_s), LONGEST_GAP_S)
-
-
-def look_within(age_s: float, limit_s: float) -> float | None:
-    """Return as `gap_s` does, but so that the last look comes at a limit; None once that is reached.
-
-    Args:
-        age_s: For how long they have been waited for.
-        limit_s: For how long they are waited for at most.
-    """
-    return None if age_s >= limit_s else min(gap_s(age_s), limit_s - age_s)
 
 
 @attrs.define(eq=False)
@@ -93,9 +69,9 @@ class Results:
     _thresholds: Thresholds
     _chronicle: Chronicle
     is_on: bool = True
-    _waiting: dict[str, Record] = attrs.field(init=False, factory=dict)  # those that succeeded first come first
+    _waiting: dict[str, Record] = attrs.field(init=False, factory=dict)  # the longest waited for come first
     _heap: list[tuple[float, str]] = attrs.field(init=False, factory=list)
-    _flying: set[str] = attrs.field(init=False, factory=set)  # looks under way
+    _under_way: int = attrs.field(init=False, default=0)  # looks
     _rests_until: float = attrs.field(init=False, default=-inf)
     _usual: dict[str | None, float] = attrs.field(init=False, factory=dict)  # by task; None for all of them
 
@@ -114,20 +90,25 @@ class Results:
         """Take in that an execution has entered a status: it is waited for if that has results, else no longer."""
         self._drop(record)
         if record.status in self._statuses and self.is_on:
-            self._begin(record, Awaited(at))
+            self._begin(record, Awaited(at), at)
         elif record.status not in self._statuses:
             self._chronicle.clear(record, AnomalyKind.RESULTS_OVERDUE, at, f"it is {record.status} now")
 
-    def restored(self, record: Record) -> None:
+    def restored(self, record: Record, now: float) -> None:
         """Take back an execution that another tracker waited for."""
         awaited = None if record.rare is None else record.rare.awaited
         if awaited is None:
             return
         if record.status in self._statuses:
             awaited.is_late = True  # how late its results are is not seen any more
-            self._begin(record, awaited)
+            self._begin(record, awaited, now)
         else:
             self._drop(record)
+
+    def keeps(self, record: Record, now: float) -> bool:
+        """Return whether a record must be kept for the sake of its results."""
+        _, awaited = self._find(record.id)
+        return awaited is not None and now < _ends_at(awaited)
 
     def forget(self, record: Record) -> None:
         """Wait for the results of an execution no longer."""
@@ -196,7 +177,7 @@ class Results:
             )
             self._chronicle.detect(record, AnomalyKind.RESULTS_OVERDUE, received_at, message)
         gap = gap_s(received_at - awaited.since, self._usual_s(record))
-        self._arm(record, awaited, self._in_time(awaited, received_at, received_at + gap))
+        self._arm(record, awaited, self._in_time(awaited, received_at, received_at + gap), received_at)
         return self._chronicle.take()
 
     def is_overdue(self, execution_id: str, sent_at: float) -> bool:
@@ -217,13 +198,13 @@ class Results:
         record, awaited = self._find(execution_id)
         if record is not None and awaited is not None:
             gap = gap_s(now - (awaited.since if since is None else since))
-            self._arm(record, awaited, self._in_time(awaited, now, now + gap))
+            self._arm(record, awaited, self._in_time(awaited, now, now + gap), now)
 
     def retry(self, execution_id: str, at: float) -> None:
         """Look again at a time: the look that was under way told nothing."""
         record, awaited = self._find(execution_id)
         if record is not None and awaited is not None:
-            self._arm(record, awaited, at)
+            self._arm(record, awaited, at, at)
 
     def rest(self, until: float) -> None:
         """Look for nothing until a time: the service refuses to tell, or is in trouble."""
@@ -231,7 +212,7 @@ class Results:
 
     def next_at(self) -> float:
         """Return when the next look is due, infinity if none is."""
-        if len(self._flying) >= AT_ONCE or not self.is_on:
+        if self._under_way >= AT_ONCE or not self.is_on:
             return inf
         while self._heap:
             due, execution_id = self._heap[0]
@@ -249,21 +230,22 @@ class Results:
         if awaited is not None:
             awaited.due = inf
             awaited.is_late |= now - due > max(TIMELY_S, (due - awaited.since) / 2)
-        self._flying.add(execution_id)
+        self._under_way += 1
         return execution_id
 
-    def landed(self, execution_id: str) -> None:
-        """Take in that a look is not under way any more, whatever became of it."""
-        self._flying.discard(execution_id)
+    def landed(self) -> None:
+        """Take in that a look that was taken is not under way any more, whatever became of it."""
+        self._under_way -= 1
 
     def _find(self, execution_id: str) -> tuple[Record | None, Awaited | None]:
         record = self._waiting.get(execution_id)
         return record, None if record is None or record.rare is None else record.rare.awaited
 
-    def _begin(self, record: Record, awaited: Awaited) -> None:
+    def _begin(self, record: Record, awaited: Awaited, now: float) -> None:
+        awaited.here_since = now
         record.uncommon().awaited = awaited
         self._waiting[record.id] = record
-        self._arm(record, awaited, awaited.since + max(FIRST_LOOK_S, self._usual_s(record)))
+        self._arm(record, awaited, awaited.since + max(FIRST_LOOK_S, self._usual_s(record)), now)
         self._chronicle.mark(record.id)
         if len(self._waiting) > MOST:
             self._drop(next(iter(self._waiting.values())))
@@ -274,7 +256,11 @@ class Results:
             record.rare.awaited = None
             self._chronicle.mark(record.id)
 
-    def _arm(self, record: Record, awaited: Awaited, due: float) -> None:
+    def _arm(self, record: Record, awaited: Awaited, due: float, now: float) -> None:
+        """Look at a time, if that is worth it still: what told nothing for too long is given up."""
+        if now >= _ends_at(awaited):
+            self._drop(record)
+            return
         awaited.due = due
         heapq.heappush(self._heap, (due, record.id))
         if len(self._heap) > 2 * len(self._waiting) + SLACK:  # most of it counts no more
@@ -307,3 +293,8 @@ class Results:
             if len(self._usual) >= MOST_TASKS:
                 del self._usual[next(iter(self._usual))]
             self._usual[task_id] = delay_s if known is None else known + WEIGHT * (delay_s - known)
+
+
+def _ends_at(awaited: Awaited) -> float:
+    """Return until when results are looked for, if looks tell nothing of them."""
+    return max(awaited.since + GIVE_UP_S, awaited.here_since + HERE_S)

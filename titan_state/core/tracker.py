@@ -312,7 +312,7 @@ class Tracker(Knowledge):
                 self._watchdogs.restore_monitor(record, now)
                 continue
             self._records[record.id] = record
-            self.results.restored(record)
+            self.results.restored(record, now)
             self._watchdogs.arm(record, now)
             if record.rare is not None:
                 for intent in record.rare.intents:

@@ -182,7 +182,7 @@ class Watchdogs:
     def _review(self, record: Record, now: float, absences: Absences) -> None:
         if record.status in self._lifecycle.terminal or record.has_open(AnomalyKind.VANISHED):
             if self._leaves_at(record, now) <= now:
-                if self._results.is_awaited(record.id):
+                if self._results.keeps(record, now):
                     self._timers.arm(record, now + AWAITED_S)
                     return
                 absences.forget(record)

@@ -197,7 +197,7 @@ class Poller:
             logger.exception("what was said of results could not be taken in; it is asked for again")
             self._tracker.results.retry(target.execution_id, self._clock.time() + retry_delay(1, self._rng))
         finally:
-            self._tracker.results.landed(target.execution_id)
+            self._tracker.results.landed()
 
     async def _request(self, target: Target, priority: Priority) -> None:
         try:

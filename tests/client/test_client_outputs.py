@@ -213,7 +213,7 @@ async def test_metadata_of_other_shapes(hostile, client):
 
 async def test_a_deployment_with_other_habits(hostile, connect, whole, token, tmp_path):
     """What counts as not ready, and how a format is asked for, are settings."""
-    profile = ServiceProfile(results_pending=(503,), pending_values=("baking",), format_parameter="as")
+    profile = ServiceProfile(results_pending=(503,), pending_values=("Baking",), format_parameter="as")
     client = await connect(hostile.url, profile=profile)
     hostile.say({"success": False, "error": {"code": "BUSY", "message": "m"}}, 503)
     with pytest.raises(ResultsNotReadyError):

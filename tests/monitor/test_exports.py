@@ -15,9 +15,10 @@ from titan_state.emulator import Faults, Plan, Scenario, Step, TaskServiceEmulat
 from titan_state.emulator.faults import When
 
 COUNT = 500
+FAILING = 50
 KILLS = 8
 EXPORTER = Path(__file__).with_name("exporter.py")
-ENDS = ("completed", "completed_with_errors", "completed", "failed")
+ENDS = ("completed", "completed_with_errors")
 
 
 def plans(rng: random.Random) -> list[Plan]:
@@ -25,12 +26,15 @@ def plans(rng: random.Random) -> list[Plan]:
         Plan(
             id=f"e{number}",
             task_id="t",
-            steps=[Step("running", rng.random()), Step(rng.choice(ENDS), 5 + 10 * rng.random())],
+            steps=[
+                Step("running", rng.random()),
+                Step(rng.choice(ENDS) if number < COUNT else "failed", 5 + 10 * rng.random()),
+            ],
             results_after_s=rng.random() * 4,
             rows=rng.randrange(0, 40),
             padding=rng.choice([0, 0, 50, 5000]),
         )
-        for number in range(COUNT)
+        for number in range(COUNT + FAILING)
     ]
 
 
@@ -64,6 +68,7 @@ async def test_each_success_is_exported_once(tmp_path):
             for plan in scenario.plans
             if plan.final != "failed"
         }
+        assert len(expected) == COUNT
         env = os.environ | {"TITAN_API_URL": service.url, "TITAN_TOKEN": service.token}
         arguments = (sys.executable, EXPORTER, tmp_path / "journal.db", place, tmp_path / "list")
 

@@ -5,12 +5,11 @@ How a file is loaded and put in its place is the library's part.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
@@ -19,6 +18,7 @@ from titan_state.cli.bars import bars
 from titan_state.cli.exits import Exit, hint, of_error, worst
 from titan_state.cli.media import media_in, named
 from titan_state.cli.output import emit, emit_json, remark, trace
+from titan_state.cli.running import side_by_side
 from titan_state.client.files import Target, safe_name
 from titan_state.client.output_options import IN_PARALLEL, WAIT_S
 from titan_state.errors import (
@@ -31,7 +31,7 @@ from titan_state.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from titan_state.cli.bars import Bars
     from titan_state.cli.connection import Connection
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from titan_state.client.output_options import Format
     from titan_state.client.outputs import Outputs
     from titan_state.monitor.monitor import Monitor
-
-T = TypeVar("T")
 
 Kind = Literal["export", "datasets", "media"]
 
@@ -98,17 +96,6 @@ def make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise ConfigurationError(f"{shorten(str(path))} is no directory") from None
-
-
-async def side_by_side(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Do several things at once; the first error ends them all, and so does leaving."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def told_of(error: BaseException) -> str:
@@ -205,8 +192,7 @@ class Saving:
         for url, name in pending:
             try:
                 with self._shown.file(name) as moved:
-                    path = directory / name
-                    saved = await outputs.media(url, path, if_exists=self._wish.if_exists, progress=moved)
+                    saved = await outputs.media(url, directory, if_exists=self._wish.if_exists, progress=moved)
                 self._say(outputs, "media", saved)
             except BrokenPipeError:
                 raise

@@ -1,4 +1,4 @@
-"""Running: one command's coroutine, from signals to the exit code. Errors of the library become one line on stderr."""
+"""Running: a command's coroutines, from signals to the exit code. Errors of the library become one line on stderr."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import contextlib
 import logging
 import signal
 import traceback
-from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, NoReturn, TypeVar
 
 from titan_state.cli.exits import Exit, hint, of_error
 from titan_state.cli.output import RemarkHandler, remark, swallow_the_rest, trace
 from titan_state.errors import TitanStateError
+
+T = TypeVar("T")
 
 Work = Callable[[], Coroutine[Any, Any, int]]
 
@@ -48,6 +50,17 @@ def run(work: Work, *, debug: bool = False) -> NoReturn:
         logger.removeHandler(handler)
         logger.setLevel(level)
     raise SystemExit(int(code))
+
+
+async def side_by_side(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do several things at once; the first error ends them all, and so does leaving."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _until_signalled(work: Work) -> int:

@@ -10,6 +10,7 @@ from titan_state.cli.exits import Exit, worst
 from titan_state.cli.follow import follow
 from titan_state.cli.output import emit_json, remark
 from titan_state.cli.plan import Explainer
+from titan_state.cli.running import side_by_side
 from titan_state.cli.screen import JsonLines, Lines, LiveBoard, is_live_terminal
 from titan_state.core.budget import Priority
 from titan_state.core.events import Transitioned
@@ -125,8 +126,6 @@ def _exports(monitor: Monitor, ids: Sequence[str], directory: str, form: Format)
 
 async def _ends(monitor: Monitor, ids: Sequence[str], exports: Exports | None) -> Exit:
     """Return once executions have finished, and are exported if that is wanted."""
-    from titan_state.cli.export import side_by_side
-
     codes = await side_by_side(_end(monitor, name, exports) for name in ids)
     if exports is not None:
         codes += await exports.verdict()

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SPACE: Final = b" \t\r\n"
-SPACES: Final = (b" ", b"\t", b"\r", b"\n")
 CLOSING: Final = {b"[": b"]", b"{": b"}"}
-LAST: Final = {b"[": b"]", b"{": b"]"}
-"""What else a body may end with: lines of JSON that begin with an object may end with an array."""
+ENDS: Final = {b"[": (b"]",), b"{": (b"}", b"]")}
+"""What a body may end with: lines of JSON that begin with an object may end with an array."""
 
 BOM: Final = b"\xef\xbb\xbf"
 KEPT: Final = 256
@@ -54,14 +53,14 @@ class Completeness:
             self._tail = (self._tail + self._space + shown if len(shown) < KEPT else shown)[-KEPT:]
             self._space = b""
         if chunk:
-            self._space = b" " if chunk[-1:] in SPACES else b""
+            self._space = b" " if chunk[-1:] in SPACE else b""
             self._ends_line = chunk[-1:] == b"\n"  # a carriage return may be half of an end
 
     @property
     def is_open(self) -> bool:
         """Whether it certainly is cut: something was begun that is not ended."""
         first = self._head[:1]
-        return self._form == "json" and first in CLOSING and self._tail[-1:] not in (CLOSING[first], LAST[first])
+        return self._form == "json" and first in ENDS and not self._tail.endswith(ENDS[first])
 
     @property
     def is_doubtful(self) -> bool:
@@ -69,14 +68,17 @@ class Completeness:
 
         A table within a line, or within quotes; an array of objects with anything but an object; nothing at all.
         """
-        if self._form and not self._tail:
+        if not self._form:
+            return False
+        if not self._tail:
             return True
         if self._form == "csv":
             return not self._ends_line or self._quotes % 2 == 1
-        if self._form != "json" or self._head[:1] != b"[":
-            return self._form == "json" and self._head[:1] == b"{" and self._tail[-1:] != b"}"
-        inner = self._head[1:].lstrip(SPACE)[:1]
-        return inner in CLOSING and self._tail[:-1].rstrip(SPACE)[-1:] != CLOSING[inner]
+        first, inner = self._head[:1], self._head[1:].lstrip(SPACE)[:1]
+        if first == b"{":
+            return not self._tail.endswith(b"}")
+        ends = self._tail[:-1].rstrip(SPACE)
+        return first == b"[" and inner in CLOSING and not ends.endswith(CLOSING[inner])
 
 
 class RowCheck:

@@ -66,10 +66,10 @@ def safe_name(text: str) -> str:
     if name and name == text:
         return name
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
-    stem, _, suffix = name.rpartition(".")
-    if stem.strip("._") and _SUFFIX.fullmatch(suffix):
-        return f"{stem.rstrip('._')}-{digest}.{suffix}"
-    return f"{name.rstrip('._') or 'output'}-{digest}"
+    stem, dot, suffix = name.rpartition(".")
+    if not (dot and _SUFFIX.fullmatch(suffix)):
+        stem, suffix = name, ""
+    return f"{stem.rstrip('._') or 'output'}-{digest}" + (f".{suffix}" if suffix else "")
 
 
 class Target:
@@ -166,9 +166,10 @@ class Target:
 
     async def restart(self) -> None:
         """Drop what was taken: it comes again from the beginning."""
-        self._batch.clear()
-        self._held = self.size = 0
-        await self._aside(self._truncate)
+        if self.size:
+            self._batch.clear()
+            self._held = self.size = 0
+            await self._aside(self._truncate)
 
     async def finish(self) -> SavedFile:
         """Put the file in its place, whole, also if the machine stops the moment after.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
+import aiohttp
+
 from titan_state.client.faults import NETWORK, translated
 from titan_state.errors import BodyTooLargeError, RequestTimeoutError
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from titan_state.client.answer import Answer
     from titan_state.client.credential import Credential
     from titan_state.clock import Clock
@@ -53,6 +53,10 @@ class Incoming:
     def close(self) -> None:
         """Give the connection back, or drop it with what was not read; also where it was closed already."""
         self._response.close()
+
+    def abandon(self) -> None:
+        """End a read that waits: the client is closed, and aiohttp tells nobody who waits for a body."""
+        self._response.content.set_exception(aiohttp.ClientConnectionError("the client was closed"))
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Hand out the body as it arrives, decompressed.

@@ -250,6 +250,7 @@ class Outputs:
 
         Raises:
             ForeignOriginError: It points to another origin; nothing was sent.
+            OutputsUnavailableError: The execution is in a status that has no outputs; nothing was sent.
             NotFoundError: There is no such thing.
             OutputExistsError: The file is there already; nothing was sent.
             ConfigurationError: An argument cannot work; nothing was sent.
@@ -275,7 +276,7 @@ class Outputs:
         """Return the media URLs in a row that may be loaded, in their order."""
         return tuple(dict.fromkeys(media_urls(row, self._exchange.origin, self._exchange.profile)))
 
-    async def read_metadata(self, priority: Priority = Priority.OUTPUT) -> Reading[ResultMetadata]:
+    async def read_metadata(self) -> Reading[ResultMetadata]:
         """Read what the service says of the results, whatever the status is; see `metadata`."""
         profile = self._exchange.profile
         try:
@@ -283,7 +284,7 @@ class Outputs:
                 "GET",
                 f"{self._path}/results",
                 partial(metadata_of, profile=profile, execution_id=self.execution_id),
-                priority=priority,
+                priority=Priority.OUTPUT,
                 unlike=profile.results_pending,
             )
         except ResponseError as error:

@@ -43,6 +43,10 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _folded(value: Any) -> tuple[str, ...]:
+    return tuple(one.casefold() for one in _texts(value))
+
+
 def _origins(value: Any) -> tuple[str, ...]:
     return tuple(origin_of(one if "://" in one else f"https://{one}", "") for one in _texts(value))
 
@@ -97,7 +101,7 @@ class ServiceProfile:
     results_pending: tuple[int, ...] = attrs.field(default=(202, 404, 409, 425), converter=tuple, validator=_statuses)
     pending_values: tuple[str, ...] = attrs.field(
         default=("pending", "processing", "queued", "running", "ingesting", "in_progress", "not_ready"),
-        converter=_texts,
+        converter=_folded,
     )
     row_count_keys: tuple[str, ...] = attrs.field(
         default=("row_count", "rowCount", "total_rows", "totalRows", "rows", "total", "count"), converter=_texts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import aiohttp
 import attrs
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from titan_state.client.credential import Credential
     from titan_state.clock import Clock
     from titan_state.core.budget import RequestBudget
-
-CHUNK: Final = 64 * 1024
 
 FILE_CHUNK: Final = 1024 * 1024
 """How many bytes of a file are buffered at most before whoever reads it has taken them."""
@@ -61,11 +60,14 @@ class Transport:
         self._rng = rng
         self._session: aiohttp.ClientSession | None = None
         self._files: aiohttp.ClientSession | None = None
+        self._streams: WeakSet[Incoming] = WeakSet()
         self.statistics = Statistics()
 
     async def close(self) -> None:
         """Close all connections; requests that wait for their turn fail."""
         await self._gate.close()
+        for incoming in tuple(self._streams):
+            incoming.abandon()
         sessions, self._session, self._files = (self._session, self._files), None, None
         for session in sessions:
             if session is not None:
@@ -107,15 +109,15 @@ class Transport:
             async with self._open().request(method, url, headers=headers, data=body, allow_redirects=False) as response:
                 # As soon as the head is there: a 429 counts, also if its body never ends.
                 answer = Answer(response.status, response.headers, sent_at, self._clock.time(), issue)
-                read = await self._read(response)
-                if read is None:
-                    text = f"the answer is larger than {self._max_body} bytes"
-                    failure = BodyTooLargeError(text, request=name)
-                else:
-                    body_shown = self._credential.redact_body(read)
-                    answer = attrs.evolve(answer, body=body_shown, received_at=self._clock.time())
+                incoming = Incoming(
+                    answer, response, name=name, origin=self._origin, credential=self._credential, clock=self._clock
+                )
+                read = self._credential.redact_body(await incoming.whole(self._max_body))
+                answer = attrs.evolve(answer, body=read, received_at=self._clock.time())
         except NETWORK as error:
             failure = translated(error, name, self._origin, self._credential)
+        except ServiceError as error:
+            failure = error
         finally:
             if answer is not None and failure is not None and answer.status >= 300:
                 answer, failure = attrs.evolve(answer, lost=_lost(failure), received_at=self._clock.time()), None
@@ -157,7 +159,7 @@ class Transport:
         sent, issue = dict(headers), 0
         if is_ours:
             await self._credential.ready()
-        self._gate.ensure_open()
+        self._gate.ensure_open()  # also where no slot is needed
         ticket = await self._gate.enter(Priority.OUTPUT) if is_limited else None
         if is_ours:
             credential, issue = self._credential.headers()
@@ -171,6 +173,7 @@ class Transport:
             response = await self._open_files().get(url, headers=sent, allow_redirects=False)
             answer = Answer(response.status, response.headers, sent_at, self._clock.time(), issue)
             incoming = Incoming(answer, response, name=name, origin=origin, credential=veil, clock=self._clock)
+            self._streams.add(incoming)
             if not answer.is_success:
                 incoming.answer = await self._explained(incoming)
         except NETWORK as error:
@@ -213,18 +216,6 @@ class Transport:
                 ticket, now, limit=answer.number("X-RateLimit-Limit"), remaining=answer.number("X-RateLimit-Remaining")
             )
         self._gate.answered()
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
-        """Return a body, None if it exceeds the cap, which counts decompressed bytes; the connection is then closed."""
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_chunked(CHUNK):
-            size += len(chunk)
-            if size > self._max_body:
-                response.close()
-                return None
-            chunks.append(chunk)
-        return b"".join(chunks)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

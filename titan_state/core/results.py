@@ -68,7 +68,7 @@ class Results:
     _statuses: Collection[str]
     _thresholds: Thresholds
     _chronicle: Chronicle
-    is_on: bool = True
+    is_on: bool = attrs.field(init=False)
     _waiting: dict[str, Record] = attrs.field(init=False, factory=dict)  # the longest waited for come first
     _heap: list[tuple[float, str]] = attrs.field(init=False, factory=list)
     _under_way: int = attrs.field(init=False, default=0)  # looks
@@ -88,7 +88,7 @@ class Results:
 
     def entered(self, record: Record, at: float) -> None:
         """Take in that an execution has entered a status: it is waited for if that has results, else no longer."""
-        self._drop(record)
+        self.forget(record)
         if record.status in self._statuses and self.is_on:
             self._begin(record, Awaited(at), at)
         elif record.status not in self._statuses:
@@ -103,7 +103,7 @@ class Results:
             awaited.is_late = True  # how late its results are is not seen any more
             self._begin(record, awaited, now)
         else:
-            self._drop(record)
+            self.forget(record)
 
     def keeps(self, record: Record, now: float) -> bool:
         """Return whether a record must be kept for the sake of its results."""
@@ -112,7 +112,10 @@ class Results:
 
     def forget(self, record: Record) -> None:
         """Wait for the results of an execution no longer."""
-        self._drop(record)
+        self._waiting.pop(record.id, None)
+        if record.rare is not None and record.rare.awaited is not None:
+            record.rare.awaited = None
+            self._chronicle.mark(record.id)
 
     def readable(
         self,
@@ -139,7 +142,7 @@ class Results:
         # Between the last look without them and this one; at the first look they may have been there for long.
         earliest = awaited.seen_absent if awaited.seen_absent is not None else awaited.since
         self._learn(record, awaited, (earliest + received_at) / 2 - awaited.since)
-        self._drop(record)
+        self.forget(record)
         self._chronicle.results_ready(
             record, received_at, metadata=metadata, row_count=row_count, after=earliest, status=record.status
         )
@@ -165,7 +168,7 @@ class Results:
             return []
         awaited.seen_absent = sent_at if awaited.seen_absent is None else max(sent_at, awaited.seen_absent)
         if sent_at >= awaited.since + GIVE_UP_S:
-            self._drop(record)
+            self.forget(record)
             return []
         overdue_at = self._overdue_at(awaited)
         if sent_at >= overdue_at and not record.has_open(AnomalyKind.RESULTS_OVERDUE):
@@ -248,18 +251,12 @@ class Results:
         self._arm(record, awaited, awaited.since + max(FIRST_LOOK_S, self._usual_s(record)), now)
         self._chronicle.mark(record.id)
         if len(self._waiting) > MOST:
-            self._drop(next(iter(self._waiting.values())))
-
-    def _drop(self, record: Record) -> None:
-        self._waiting.pop(record.id, None)
-        if record.rare is not None and record.rare.awaited is not None:
-            record.rare.awaited = None
-            self._chronicle.mark(record.id)
+            self.forget(next(iter(self._waiting.values())))
 
     def _arm(self, record: Record, awaited: Awaited, due: float, now: float) -> None:
         """Look at a time, if that is worth it still: what told nothing for too long is given up."""
         if now >= _ends_at(awaited):
-            self._drop(record)
+            self.forget(record)
             return
         awaited.due = due
         heapq.heappush(self._heap, (due, record.id))
@@ -288,7 +285,7 @@ class Results:
         if awaited.is_late:
             return
         delay_s = min(max(0.0, delay_s), LATEST_S)
-        for task_id in {None: None, record.task_id: None}:
+        for task_id in dict.fromkeys((None, record.task_id)):
             known = self._usual.pop(task_id, None)
             if len(self._usual) >= MOST_TASKS:
                 del self._usual[next(iter(self._usual))]

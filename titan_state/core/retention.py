@@ -122,7 +122,9 @@ class Retention:
 
     @staticmethod
     def _says(note: Note | None, status: object) -> bool:
-        return note is not None and note.status == status and all(kind in _UNREAD for kind, _ in note.open)
+        if note is None or note.status != status:
+            return False
+        return not note.open or all(kind in _UNREAD for kind, _ in note.open)
 
     def is_old_news(self, execution: Execution, baseline: Baseline) -> bool:
         """Return whether a finished execution, seen for the first time, had finished before the watch began.

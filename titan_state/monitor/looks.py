@@ -107,7 +107,7 @@ class Looks:
         """
         results = self._tracker.results
         try:
-            reading = await self._service.outputs(execution_id).read_metadata(Priority.OUTPUT)
+            reading = await self._service.outputs(execution_id).read_metadata()
         except UnauthorizedError:
             raise
         except (ForbiddenError, NotSupportedError) as error:

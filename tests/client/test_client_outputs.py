@@ -478,7 +478,9 @@ def test_rows_that_nobody_reads_on(tmp_path):
 
         held = asyncio.run(main())
     """
-    done = subprocess.run([sys.executable, "-X", "dev", "-c", textwrap.dedent(program)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

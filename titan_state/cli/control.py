@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from titan_state.cli import wording
+from titan_state import wording
 from titan_state.cli.exits import Exit
 from titan_state.cli.output import emit, emit_json
 from titan_state.cli.spinner import shown

@@ -10,7 +10,7 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from titan_state.cli import wording
+from titan_state import wording
 from titan_state.cli.demo_play import Stage, play
 from titan_state.cli.demo_truth import compare, truth
 from titan_state.cli.exits import Exit

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from titan_state.cli import wording
+from titan_state import wording
 from titan_state.cli.bars import bars
 from titan_state.cli.exits import Exit, hint, of_error, worst
 from titan_state.cli.media import media_in, named

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from titan_state.cli import wording
+from titan_state import wording
 from titan_state.cli.connection import required
 from titan_state.cli.exits import Exit
 from titan_state.cli.output import emit, emit_json, remark

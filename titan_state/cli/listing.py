@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from titan_state.cli import wording
+from titan_state import wording
 from titan_state.cli.exits import Exit
 from titan_state.cli.output import emit, emit_json, remark
 from titan_state.cli.spinner import shown

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
-from titan_state.cli import wording
+from titan_state import wording
 from titan_state.cli.output import check_reader, emit, emit_json
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from titan_state.cli import wording
+from titan_state import wording
 from titan_state.cli.exits import OF_STATUS, Exit, worst
 from titan_state.cli.output import emit, emit_json
-from titan_state.cli.sight import Sight
 from titan_state.cli.spinner import spinner
+from titan_state.client.silence import Silence
 from titan_state.errors import ExecutionNotFoundError, WaitTimeoutError, shorten
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ async def wait_with(monitor: Monitor, ids: Sequence[str], *, timeout_s: float | 
     waits = {asyncio.ensure_future(_end(monitor, name, timeout_s)) for name in ids}
     pending, codes = set(waits), []
     try:
-        sight = Sight(monitor.service.statistics)
-        with spinner(lambda: _waiting_for(monitor, ids, len(pending), sight.remark())) as (tick, aside):
+        silence = Silence(monitor.service.statistics)
+        with spinner(lambda: _waiting_for(monitor, ids, len(pending), silence.remark())) as (tick, aside):
             while pending:
                 done, pending = await asyncio.wait(pending, timeout=tick(), return_when=asyncio.FIRST_COMPLETED)
                 if not done:

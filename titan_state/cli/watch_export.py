@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from titan_state.cli import wording
+from titan_state import wording
 from titan_state.cli.exits import Exit
 from titan_state.cli.export import make_directory, saved_dict, told_of
 from titan_state.cli.output import remark

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from titan_state import errors
-from titan_state.cli import wording
+from titan_state import errors, wording
 from titan_state.cli.exits import MEANINGS, Exit, of_error, worst
 from titan_state.core.events import ActionRefused, ActionSent, ActionUnknown, ResultsReady, Transitioned
 from titan_state.core.execution import Execution

@@ -1,11 +1,11 @@
-"""Sight: whether the service still answers, read off what a client counts. It neither sends nor decides anything."""
+"""Silence: how long the service has not answered, read off what a client counts. It neither sends nor decides."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final
 
-from titan_state.cli import wording
+from titan_state import wording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ DARK_S: Final = 10.0
 """From when on a silence is worth a remark: a request gets an answer or fails sooner, and one failure is no news."""
 
 
-class Sight:
+class Silence:
     """Tells how long requests have been going without a good answer; look often, since it only compares counts."""
 
     def __init__(self, statistics: Statistics, *, now: Callable[[], float] = time.monotonic) -> None:

@@ -247,9 +247,13 @@ class RequestBudget:
 
     def remaining(self, now: float) -> int:
         """Return how many requests may still be sent within the present minute."""
-        self._advance(now)
-        left = self._limit - len(self._in_flight) - len(self._frees_at)
+        left = self._limit - self.spent(now)
         return max(0, int(min(left, self._told)))
+
+    def spent(self, now: float) -> int:
+        """Return how many requests of the present minute are spent, those in flight included."""
+        self._advance(now)
+        return len(self._in_flight) + len(self._frees_at)
 
     @property
     def _share(self) -> int:

@@ -18,6 +18,7 @@ from titan_state.core.outlook import Outlook
 from titan_state.core.record import UNSEEN
 from titan_state.core.results import Results
 from titan_state.core.retention import Retention
+from titan_state.core.sights import of_note, of_record
 from titan_state.core.suspects import Suspects
 from titan_state.core.watchdogs import Watchdogs
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Lifecycle
     from titan_state.core.record import Record
+    from titan_state.core.sights import Sight
     from titan_state.core.suspects import Counts
 
 
@@ -154,6 +156,44 @@ class Knowledge:
         """Return when an execution was first seen in its present status; minus infinity if it is not kept."""
         record = self._records.get(execution_id)
         return -inf if record is None else record.since
+
+    def sight(self, execution_id: str) -> Sight | None:
+        """Return what is known of an execution, in the words of a board; None if nothing is."""
+        record = self._records.get(execution_id)
+        if record is not None:
+            return self._sight(record)
+        note = self._retention.find(execution_id)
+        return None if note is None else of_note(execution_id, note)
+
+    def sights(self, after: float = -inf) -> Iterator[Sight]:
+        """Hand out what is known of the executions that are kept in full and were seen after a time, in seconds."""
+        for record in self._records.values():
+            sight = self._sight(record) if record.seen_received > after or after == -inf else None
+            if sight is not None:
+                yield sight
+
+    def sights_of_notes(self) -> Iterator[Sight]:
+        """Hand out what is known of executions that have finished and are not kept in full any more."""
+        for execution_id, note in self._retention.notes():
+            sight = of_note(execution_id, note)
+            if sight is not None:
+                yield sight
+
+    def _sight(self, record: Record) -> Sight | None:
+        epoch, terminal = self._chronicle.epoch.timestamp(), self.lifecycle.terminal
+        return of_record(record, began=self.outlook.entered(record), epoch=epoch, terminal=terminal)
+
+    @property
+    def answered_at(self) -> datetime | None:
+        """When the last good answer was received; None before the first."""
+        seconds = self._watchdogs.answered_at
+        return None if seconds is None else self._chronicle.date(seconds)
+
+    @property
+    def blind_since(self) -> datetime | None:
+        """Since when the monitor is said to be blind; None while it is not."""
+        rare = self._watchdogs.monitor.rare
+        return None if rare is None else rare.open.get(AnomalyKind.BLIND)
 
     def check(self, execution_id: str, action: Action | str) -> Verdict:
         """Return whether `action` is legal for an execution, as far as is known.

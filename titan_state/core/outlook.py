@@ -9,6 +9,7 @@ from math import exp, inf, sqrt
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.durations import MOST_TASKS, Curve, Durations
+from titan_state.core.state import ended_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -223,6 +224,11 @@ class Outlook:
         status = record.status if status is None else status
         date = record.created_at if status == "queued" else record.started_at if status == "running" else None
         return record.since if date is None else min(record.since, date - self.zero)
+
+    def entered(self, record: Record) -> float:
+        """Return since when an execution is in its status, also if it has finished; see `began`."""
+        ended = None if record.final is None else ended_at(record.final)
+        return self.began(record) if ended is None else min(record.since, ended - self.zero)
 
     def forecast(
         self, records: Iterable[Record], now: float, *, others: float = 0.0, others_from: float = 0.0

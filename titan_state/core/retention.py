@@ -17,7 +17,7 @@ from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.record import UNSEEN, Record, Suspicion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from titan_state.core.execution import Execution
@@ -105,6 +105,11 @@ class Retention:
     def find(self, execution_id: str) -> Note | None:
         """Return what remains of an execution, None if nothing does."""
         return self._young.get(execution_id) or self._old.get(execution_id)
+
+    def notes(self) -> Iterator[tuple[str, Note]]:
+        """Hand out what remains of every execution that is not kept in full."""
+        yield from self._young.items()
+        yield from ((name, note) for name, note in self._old.items() if name not in self._young)
 
     def remembers_end(self, execution_id: str) -> bool:
         """Return whether an execution is remembered as finished."""

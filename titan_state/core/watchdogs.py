@@ -38,6 +38,7 @@ class Watchdogs:
 
     Attributes:
         monitor: The record of the monitor itself, which carries `blind`.
+        answered_at: When the last good answer was received; None before the first.
     """
 
     def __init__(
@@ -57,12 +58,15 @@ class Watchdogs:
         self._timers = Timers()
         self._looked_at: float | None = None  # when the last good answer was received, or looking began
         self._looked_sent = -inf
+        self.answered_at: float | None = None
         self._blinded_at: float | None = None  # by many absences at once
 
     def seen(self, sent_at: float, received_at: float) -> None:
         """Take in that the service gave a good answer."""
         if self._looked_at is None or received_at > self._looked_at:
             self._looked_at = received_at
+        if self.answered_at is None or received_at > self.answered_at:
+            self.answered_at = received_at
         if sent_at > self._looked_sent:
             self._looked_sent = sent_at
 

@@ -241,6 +241,17 @@ class Journal(Protocol):
         """Return the events of an execution that are in the log, in order."""
         ...
 
+    async def log(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        """Return at most so many events after a position, each with its own, in the order of the log."""
+        ...
+
+    async def records(self) -> Sequence[Row]:
+        """Return what is written down of every execution beside its events; nothing where nothing is durable.
+
+        The rows are those of `titan_state.core.state`, the longest unchanged first.
+        """
+        ...
+
     async def subscriptions(self) -> list[SubscriptionState]:
         """Return all subscriptions, by name."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -13,10 +14,11 @@ from titan_state.errors import JournalInUseError, SubscriptionInUseError
 from titan_state.journal.base import BEGINNING, NOW, Delivery, Letter, SubscriptionState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
+    from titan_state.core.state import Row
     from titan_state.journal.base import Commit, Since
 
 KEPT: Final = 1000
@@ -88,6 +90,14 @@ class MemoryJournal:
     async def history(self, execution_id: str) -> list[Event]:
         """Return the events of an execution that are kept still, in order."""
         return [event for event in self._log if event.execution_id == execution_id]
+
+    async def log(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        """Return events after a position, as far as they are kept still."""
+        return list(islice(self.after(after), limit))
+
+    async def records(self) -> Sequence[Row]:
+        """Return nothing: what is known of executions is kept by who appends."""
+        return ()
 
     async def subscriptions(self) -> list[SubscriptionState]:
         """Return all subscriptions, by name."""

@@ -28,11 +28,11 @@ from titan_state.journal.tables import Tables
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
-    from titan_state.core.state import State
+    from titan_state.core.state import Row, State
     from titan_state.journal.base import Commit, Letter, Since, SubscriptionState
 
 T = TypeVar("T")
@@ -200,6 +200,14 @@ class SqliteJournal:
     async def history(self, execution_id: str) -> list[Event]:
         """Return the events of an execution that are in the log, in order."""
         return await self.do(self._overview.history, execution_id)
+
+    async def log(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        """Return events after a position."""
+        return await self.do(self._tables.log, after, limit)
+
+    async def records(self) -> Sequence[Row]:
+        """Return what is written down of every execution beside its events."""
+        return await self.do(self._tables.records)
 
     async def subscriptions(self) -> list[SubscriptionState]:
         """Return all subscriptions, by name."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from titan_state.core.events import Event
+    from titan_state.core.state import Row
     from titan_state.journal.base import Commit
     from titan_state.journal.store import Store
 
@@ -96,8 +97,11 @@ class Tables:
             )
             for task_id, since, complete in self._store.rows("SELECT task_id, since, complete FROM lists")
         }
-        records = self._store.rows("SELECT * FROM records ORDER BY rowid")
-        return State(records, lists, meta.get("floor", 0), meta.get("horizon", -inf))
+        return State(self.records(), lists, meta.get("floor", 0), meta.get("horizon", -inf))
+
+    def records(self) -> list[Row]:
+        """Return a row for each execution, the longest unchanged first."""
+        return self._store.rows("SELECT * FROM records ORDER BY rowid")
 
     def append(self, first: int, commit: Commit, bodies: Sequence[str], mode: str = FULL) -> None:
         """Write a commit; its events get the positions from `first` on."""

@@ -7,13 +7,15 @@ import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from titan_state.client.readings import ResultMetadata
 from titan_state.core.lifecycle import Action
 from titan_state.errors import ActionOutcomeUnknownError, MonitorClosedError, RunOutcomeUnknownError, TitanStateError
 from titan_state.monitor.local_server import socket_path
+from titan_state.monitor.survey import Known, Survey
 from titan_state.monitor.wire import LONGEST, read, written
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
     from pathlib import Path
 
     from titan_state.client.readings import Page
@@ -69,6 +71,18 @@ class LocalMonitor:
         """Read one page of executions; see `TaskService.list`."""
         page: Page = await self._ask("list", task_id=task_id, limit=limit, offset=offset)
         return page
+
+    async def survey(self, *, after: float | None = None, ids: Collection[str] = ()) -> Survey:
+        """Return what is known and how the monitor fares; see `Monitor.survey`."""
+        return Survey.from_dict(await self._ask("survey", after, list(ids)))
+
+    async def known(self, execution_id: str) -> Known:
+        """Return what is known of one execution; see `Monitor.known`."""
+        return Known.from_dict(await self._ask("known", execution_id))
+
+    async def results(self, execution_id: str) -> ResultMetadata:
+        """Ask the service for the metadata of results; see `Outputs.metadata`."""
+        return ResultMetadata(execution_id, **await self._ask("results", execution_id))
 
     async def _ask(self, method: str, *values: Any, **options: Any) -> Any:
         async with self._turn:

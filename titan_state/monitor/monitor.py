@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from titan_state.clock import seconds_of
 from titan_state.core.anomalies import AnomalyKind
+from titan_state.core.execution import plain
 from titan_state.core.lifecycle import Action, Verdict
 from titan_state.errors import ConfigurationError
 from titan_state.monitor.arguments import require_id
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from titan_state.core.execution import Execution
     from titan_state.core.explanation import Explanation
     from titan_state.monitor.streams import EventStream
+    from titan_state.monitor.survey import Known, Survey
 
 
 class Monitor(Runtime):
@@ -69,7 +71,15 @@ class Monitor(Runtime):
         await super().__aenter__()
         path = getattr(self.journal, "path", None)
         self._local = LocalServer(
-            {"verdict": self.verdict, "act": self.act, "run": self.run, "list": self.service.list}
+            {
+                "verdict": self.verdict,
+                "act": self.act,
+                "run": self.run,
+                "list": self.service.list,
+                "survey": self._answer_survey,
+                "known": self._answer_known,
+                "results": self._answer_results,
+            }
         )
         if isinstance(path, Path):
             await self._local.open(path)
@@ -172,6 +182,30 @@ class Monitor(Runtime):
     def explain(self) -> Explanation:
         """Return which reads were chosen of late, and why, and what mean delay to expect at the present load."""
         return self._planner.explain()
+
+    def survey(self, *, after: float | None = None, ids: Collection[str] = ()) -> Survey:
+        """Return what is known and how the monitor fares at this moment, for a board.
+
+        Args:
+            after: Only executions that were seen since then: the `at` of the survey before. None for all, those
+                included that have finished before they were watched, or too long ago to be kept in full.
+            ids: Also these executions.
+        """
+        return self._surveyor.survey(after, ids)
+
+    def known(self, execution_id: str) -> Known:
+        """Return what is known of one execution, and what may be done with it; nothing is asked of the service."""
+        return self._surveyor.known(execution_id)
+
+    async def _answer_survey(self, after: float | None, ids: list[str]) -> dict[str, Any]:
+        return self.survey(after=after, ids=frozenset(ids)).to_dict()
+
+    async def _answer_known(self, execution_id: str) -> dict[str, Any]:
+        return self.known(execution_id).to_dict()
+
+    async def _answer_results(self, execution_id: str) -> dict[str, Any]:
+        found = await self.outputs(execution_id).metadata()
+        return {"row_count": found.row_count, "fields": plain(found.fields)}
 
     def events(self) -> EventStream:
         """Return a stream of every event from now on: `async for event in monitor.events()`.

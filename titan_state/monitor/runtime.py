@@ -29,6 +29,7 @@ from titan_state.monitor.looks import Looks
 from titan_state.monitor.poller import Poller
 from titan_state.monitor.reader import Reader
 from titan_state.monitor.streams import Streams, Waits
+from titan_state.monitor.survey import Surveyor
 from titan_state.monitor.waiting import Waiting
 from titan_state.monitor.watches import Watches
 from titan_state.monitor.watching import Watching
@@ -176,6 +177,9 @@ class Runtime(Registry):
             committed=lambda: self._outbox.committed(patiently=False),
         )
         self._waiting = Waiting(self._reader, self._tracker, self._waits, self._clock, committed=self._outbox.committed)
+        self._surveyor = Surveyor(
+            self.service, self._tracker, self._watches, self._clock, explain=self._planner.explain
+        )
         self._drain_s = drain_s
         self._runner: asyncio.Task[None] | None = None
         self._helpers: set[asyncio.Task[None]] = set()

@@ -6,10 +6,17 @@ CODE := titan_state tests $(wildcard examples) $(wildcard benchmarks)
 WORKERS := auto
 PYTEST_OPTIONS :=
 
+# `make test BROWSER=no` leaves out the tests that drive a browser, and looks for none.
+ifeq ($(BROWSER),no)
+TESTS_WITHOUT_BROWSER := -m "not browser"
+else
+NEEDED_BROWSER := browser
+endif
+
 # What one `make` installs must not run into what another target installs.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format bench clean
+.PHONY: help demo test lint types browser format bench clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -20,9 +27,9 @@ demo: $(VENV)/.cli ## Play the demonstration: the monitor against the embedded T
 
 # pytest-cov starts after pytest has imported the plugins of installed packages, and titan_state brings one. It is kept
 # out there; tests/conftest.py registers it when coverage is running, so that lines of modules count.
-test: lint types ## Check everything: lint, types, import layers, all tests with coverage
+test: lint types $(NEEDED_BROWSER) ## Check everything: lint, types, import layers, all tests with coverage
 	@$(BIN)/python -m pytest -p no:titan_state -n $(WORKERS) --dist worksteal \
-		--cov --cov-config=setup.cfg --cov-report=term --cov-fail-under=92 $(PYTEST_OPTIONS)
+		--cov --cov-config=setup.cfg --cov-report=term --cov-fail-under=92 $(TESTS_WITHOUT_BROWSER) $(PYTEST_OPTIONS)
 	@report=$$($(BIN)/python -m coverage report --include='titan_state/core/*' --fail-under=98 2>&1) \
 		|| { echo "$$report"; exit 1; }
 
@@ -33,6 +40,9 @@ lint: $(VENV)/.dev ## Check style, formatting and import layers
 
 types: $(VENV)/.dev ## Check types
 	@$(BIN)/python -m mypy titan_state
+
+browser: $(VENV)/.dev ## Get a browser for the tests of the dashboard where none is there
+	@$(BIN)/python tests/dashboard/browsers.py
 
 format: $(VENV)/.dev ## Format the code, and repair what can be repaired
 	@$(BIN)/python -m ruff check --fix $(CODE)

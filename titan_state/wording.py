@@ -1,6 +1,6 @@
 """Wording: events, ids and durations as text for people. Nothing here is printed, and nothing is coloured.
 
-Text of the API goes through as it is; whoever prints it makes it harmless (`cli/output.py`, `cli/board.py`, `drawing/svg.py`).
+Text of the API goes through as it is; whoever prints or draws it makes it harmless.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import pytest
 from log import START, ids, moved, subscribed, write
 
 from titan_state import JournalError, SubscriptionInUseError
+from titan_state.journal.base import Commit
 
 
 async def test_events_are_handed_out_in_order_and_once(journal):
@@ -159,3 +160,21 @@ async def test_it_is_opened_once(journal):
     """One object is for one use at a time."""
     with pytest.raises(JournalError, match=r"used by another monitor|open already"):
         await journal.open()
+
+
+async def test_the_log_is_read_without_a_subscription(journal):
+    """Whoever only looks reads the log from a position on, some events at once, and leaves no trace."""
+    await write(journal, *[moved(name, 1) for name in "abcd"])
+    assert [(at, event.id) for at, event in await journal.log(0, 2)] == [(1, "a:1"), (2, "b:1")]
+    assert [(at, event.id) for at, event in await journal.log(2, 9)] == [(3, "c:1"), (4, "d:1")]
+    assert await journal.log(4, 9) == []
+    assert await journal.subscriptions() == []
+
+
+async def test_the_records_of_executions(journal):
+    """What is known beside the events is handed out as it was written last; nothing is durable in memory."""
+    row = ("a", "running", "t", *(None,) * 5, 1, 5.0, 4.0, 5.0, 0, None, None, None)
+    await journal.append(Commit(records=[row]))
+    await journal.append(Commit(records=[("b", *row[1:]), ("a", "paused", *row[2:])]))
+    found = [(one[0], one[1]) for one in await journal.records()]
+    assert found == ([("b", "running"), ("a", "paused")] if journal.is_durable else [])

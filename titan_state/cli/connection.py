@@ -108,6 +108,12 @@ class Connection:
         path: Path | None = getattr(journal_of(self.journal), "path", None)
         return path
 
+    def alone(self) -> Monitor:
+        """Return a monitor of the service with its journal, not yet entered; it goes nowhere without that."""
+        if not self.has_journal:
+            return self.monitor()
+        return self.monitor(journal=self.journal or journal_path(self.url, self.account))
+
     @asynccontextmanager
     async def monitoring(self) -> AsyncIterator[Monitor]:
         """Run a monitor of the service, with its journal.
@@ -115,17 +121,13 @@ class Connection:
         If the usual one cannot be used just now, it goes on without, and says so; one that was named must be usable.
         """
         async with AsyncExitStack() as stack:
-            if not self.has_journal:
+            try:
+                monitor = await stack.enter_async_context(self.alone())
+            except (JournalInUseError, JournalUnavailableError) as error:
+                if self.journal is not None:
+                    raise
+                remark(f"nothing is written down this time: {error}")
                 monitor = await stack.enter_async_context(self.monitor())
-            elif self.journal is not None:
-                monitor = await stack.enter_async_context(self.monitor(journal=self.journal))
-            else:
-                path = journal_path(self.url, self.account)
-                try:
-                    monitor = await stack.enter_async_context(self.monitor(journal=path))
-                except (JournalInUseError, JournalUnavailableError) as error:
-                    remark(f"nothing is written down this time: {error}")
-                    monitor = await stack.enter_async_context(self.monitor())
             yield monitor
 
 

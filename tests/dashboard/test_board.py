@@ -1,0 +1,57 @@
+"""The board: what changes in its rows, and what has no room."""
+
+from __future__ import annotations
+
+from titan_state.core.sights import Sight
+from titan_state.dashboard.board import Board
+
+
+def live(name, **fields):
+    return Sight(name, "t", "running", **{"since": 1.0, "seen": 2.0} | fields)
+
+
+def over(name, **fields):
+    return Sight(name, "t", "completed", **{"since": 1.0, "seen": 2.0, "is_over": True} | fields)
+
+
+def test_only_what_differs_is_a_change():
+    """A row that is as it was is not told again."""
+    board = Board()
+    assert board.merge([live("a"), live("b")]).rows == [live("a"), live("b")]
+    assert not board.merge([live("a")])
+    change = board.merge([live("a"), live("b", seen=3.0)])
+    assert (change.rows, change.gone) == ([live("b", seen=3.0)], [])
+
+
+def test_what_lives_and_is_known_no_more_goes():
+    """In a comparison of everything, what is watched no longer goes; what has finished stays."""
+    board = Board()
+    board.merge([live("a"), live("b"), over("c")])
+    assert not board.merge([live("a")])
+    change = board.merge([live("a")], is_whole=True)
+    assert (change.rows, change.gone) == ([], ["b"])
+    assert list(board.rows) == ["a", "c"]
+
+
+def test_what_is_known_is_not_replaced_by_less():
+    """Of a finished execution little is kept in the end: the board goes on showing what it knew."""
+    board = Board()
+    board.merge([over("a")])
+    note = Sight("a", "t", "completed", is_over=True)
+    assert not board.merge([note])
+    assert board.rows["a"] == over("a")
+    other = Sight("a", "t", "failed", is_over=True)
+    assert board.merge([other]).rows == [other]
+
+
+def test_finished_ones_beyond_a_number_are_left_out():
+    """Those that ended first go; those with an anomaly, and those that live, stay."""
+    board = Board(most_finished=2)
+    odd = over("odd", since=0.5, anomalies=(("left_terminal", 1.0),))
+    change = board.merge([odd, over("a", since=1.0), over("b", since=2.0), over("c", since=3.0), *map(live, "xyz")])
+    assert [row.id for row in change.rows] == ["odd", "c", "x", "y", "z"]
+    assert (change.gone, board.hidden) == ([], 2)
+    change = board.merge([over("d", since=4.0)])
+    assert ([row.id for row in change.rows], change.gone, board.hidden) == (["d"], ["c"], 3)
+    board.merge(list(board.rows.values()), is_whole=True)
+    assert board.hidden == 0

@@ -1,0 +1,343 @@
+"""The hub: what pages are told, at first and from then on, by a monitor of its own and of a journal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+
+import pytest
+
+from titan_state import Monitor, RequestBudget, Thresholds
+from titan_state.core.sights import Sight
+from titan_state.dashboard import hub as hubs
+from titan_state.dashboard.hub import Hub
+from titan_state.dashboard.sources import JournalSource, MonitorSource
+from titan_state.emulator import Faults, Plan, Step, TaskServiceEmulator
+from titan_state.journal.sqlite import SqliteJournal
+from titan_state.testing import ManualClock
+
+ID, TASK, STATUS, SINCE, PHASE, PROGRESS, SEEN, ANOMALIES, CREATED, OVER = range(10)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+async def service(clock):
+    async with TaskServiceEmulator(clock=clock, per_minute=None) as emulator:
+        yield emulator
+
+
+def monitor_of(service, clock, **options):
+    budget = RequestBudget(per_minute=1200)
+    return Monitor(service.url, service.token, clock=clock, budget=budget, **{"drain_s": 0} | options)
+
+
+class Page:
+    """A page that is open: everything that it was told, and the rows that it shows after it."""
+
+    def __init__(self):
+        self.told = []
+        self.rows = {}
+        self.is_ended = False
+
+    def take(self, kind, line):
+        assert "\n" not in line
+        shown = json.loads(line)
+        self.told.append((kind, shown))
+        if kind == "rows":
+            if shown["reset"]:
+                self.rows = {}
+            self.rows |= {row[ID]: row for row in shown["rows"]}
+            for name in shown["gone"]:
+                del self.rows[name]
+
+    def status(self, name):
+        row = self.rows.get(name)
+        return None if row is None else row[STATUS]
+
+    def all(self, kind):
+        return [shown for one, shown in self.told if one == kind]
+
+    @property
+    def state(self):
+        return self.all("state")[-1]
+
+    @property
+    def events(self):
+        return [event for shown in self.all("events") for event in shown["items"]]
+
+
+@pytest.fixture
+async def open_hub(clock):
+    """Run hubs, and open pages of them; all of it ends with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def call(source):
+            hub = Hub(source, clock)
+            running = asyncio.create_task(hub.run())
+
+            async def end():
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+            stack.push_async_callback(end)
+            hub.end = end
+
+            @asynccontextmanager
+            async def opened():
+                page = Page()
+
+                async def read():
+                    async with aclosing(hub.messages()) as feed:
+                        async for kind, line in feed:
+                            page.take(kind, line)
+                    page.is_ended = True
+
+                reading = asyncio.create_task(read())
+                try:
+                    yield page
+                finally:
+                    reading.cancel()
+                    await asyncio.gather(reading, return_exceptions=True)
+
+            hub.page = opened
+            return hub
+
+        yield call
+
+
+@pytest.fixture
+def until(clock):
+    """Move the clock until something is so; threads of a journal are waited for in between."""
+
+    async def run(condition, *, seconds=60.0, step=0.1):
+        deadline = clock.time() + seconds
+        while not condition():
+            assert clock.time() < deadline, "not in time"
+            await clock.advance(step)
+            await asyncio.sleep(0.001)
+
+    return run
+
+
+async def test_a_page_is_told_everything_first(service, clock, open_hub, until):
+    """A page that opens is told who it talks to, every row, the latest events, and how the monitor fares."""
+    service.add(Plan(id="a", task_id="t", steps=[Step("running", 1)]))
+    service.add(Plan(id="b", task_id="t", steps=[Step("running", 1), Step("failed", 1)]))
+    async with monitor_of(service, clock) as monitor:
+        monitor.watch_all()
+        await until(lambda: {one.status for one in monitor.executions()} == {"running", "failed"})
+        hub = await open_hub(MonitorSource(monitor))
+        async with hub.page() as page:
+            await until(lambda: page.all("state"))
+            assert [kind for kind, _ in page.told][:4] == ["hello", "rows", "events", "state"]
+            (hello,) = page.all("hello")
+            assert (hello["mode"], hello["watches"], hello["journal"]) == ("monitor", "all executions", None)
+            assert hello["origin"] == service.url
+            assert hello["statuses"][:2] == ["queued", "running"]
+            assert hello["severities"]["blind"] == "critical"
+            assert {name: (row[STATUS], row[OVER]) for name, row in page.rows.items()} == {
+                "a": ("running", False),
+                "b": ("failed", True),
+            }
+            assert [event["id"] for event in page.events if event["execution"] == "b"][-1] == "b:3"
+            failure = page.events[-1] if page.events[-1]["execution"] == "b" else page.events[-2]
+            assert (failure["level"], failure["status"], failure["seq"]) == ("error", "failed", 3)
+            assert page.state["is_live"]
+            assert page.state["limit"] == 1200
+            assert page.state["delay_s"] > 0
+            assert service.token not in json.dumps(page.told)
+
+
+async def test_what_changes_is_told(service, clock, open_hub, until):
+    """A move shows as an event and in its row; progress shows in the row; nothing is told twice."""
+    service.add(Plan(id="a", steps=[Step("running", 5), Step("completed", 30)]))
+    async with monitor_of(service, clock) as monitor:
+        monitor.watch_all()
+        hub = await open_hub(MonitorSource(monitor))
+        async with hub.page() as page:
+            await until(lambda: page.status("a") == "running")
+            await until(lambda: page.rows["a"][PROGRESS] and page.rows["a"][PROGRESS] > 50)
+            await until(lambda: page.rows["a"][STATUS] == "completed")
+            assert page.rows["a"][OVER]
+            told = [event["id"] for event in page.events]
+            assert len(told) == len(set(told))
+            assert [event["status"] for event in page.events if event["type"] == "transitioned"] == [
+                "queued",
+                "running",
+                "completed",
+            ]
+            assert [event["level"] for event in page.events][-1] == "good"
+
+
+async def test_anomalies_come_and_go(service, clock, open_hub, until):
+    """An open anomaly is in the row, with its time, and not any more when it has cleared."""
+    service.add(Plan(id="a", steps=[Step("running", 40)]))
+    async with monitor_of(service, clock, thresholds=Thresholds(stuck_queued_s=10)) as monitor:
+        monitor.watch("a")
+        hub = await open_hub(MonitorSource(monitor))
+        async with hub.page() as page:
+            await until(lambda: "a" in page.rows and page.rows["a"][ANOMALIES])
+            ((kind, since),) = page.rows["a"][ANOMALIES]
+            assert (kind, since <= clock.now().timestamp()) == ("stuck_queued", True)
+            await until(lambda: not page.rows["a"][ANOMALIES])
+            assert [(one["kind"], one["level"]) for one in page.events if one["kind"]] == [
+                ("stuck_queued", "warning"),
+                ("stuck_queued", "good"),
+            ]
+
+
+async def test_blindness_is_told_with_what_to_check(service, clock, open_hub, until):
+    """When the monitor sees nothing the page is told since when and what to check, and when it sees again."""
+    service.add(Plan(id="a", steps=[Step("running", 1)]))
+    async with monitor_of(service, clock, thresholds=Thresholds(blind_s=20)) as monitor:
+        monitor.watch("a")
+        hub = await open_hub(MonitorSource(monitor))
+        async with hub.page() as page:
+            await until(lambda: "a" in page.rows and page.state["seen"])
+            seen = page.state["seen"]
+            service.faults = Faults(server_error=1.0)
+            await until(lambda: page.state["blind"], seconds=200)
+            assert page.state["blind"]["check_first"] == "connectivity, credentials, rate limits"
+            assert page.state["blind"]["message"]
+            assert page.state["dark_s"] > 10
+            assert seen <= page.state["seen"] < page.state["now"] - 15
+            service.faults = Faults.none()
+            await until(lambda: not page.state["blind"], seconds=200)
+        async with hub.page() as late:
+            await until(lambda: late.all("state"))
+            assert late.state["blind"] is None
+
+
+async def test_many_rows_come_in_parts(service, clock, open_hub, until, monkeypatch):
+    """A page can show the first rows before the last ones have come."""
+    monkeypatch.setattr(hubs, "AT_ONCE", 10)
+    for number in range(25):
+        service.add(Plan(id=f"e{number}", steps=[Step("running", 1)]))
+    async with monitor_of(service, clock) as monitor:
+        monitor.watch_all()
+        await until(lambda: len(monitor.executions()) == 25)
+        hub = await open_hub(MonitorSource(monitor))
+        async with hub.page() as page:
+            await until(lambda: page.all("state"))
+            parts = [(one["reset"], one["more"], len(one["rows"])) for one in page.all("rows")][:3]
+            assert parts == [(True, True, 10), (False, True, 10), (False, False, 5)]
+            assert len(page.rows) == 25
+
+
+async def test_a_slow_page_is_cut_off(service, clock, open_hub, until, monkeypatch):
+    """What a page does not read is not kept for it without end: it is cut off, and begins anew."""
+    monkeypatch.setattr(hubs, "BACKLOG", 3)
+    async with monitor_of(service, clock) as monitor:
+        monitor.watch_all()
+        hub = await open_hub(MonitorSource(monitor))
+        async with aclosing(hub.messages()) as feed:
+            first = [await anext(feed) for _ in range(4)]
+            assert [kind for kind, _ in first] == ["hello", "rows", "events", "state"]
+            await until(lambda: not hub._pages)
+            rest = [kind async for kind, _ in feed]
+        assert rest == ["state"] * 3
+
+
+async def test_nothing_is_looked_for_while_nobody_watches(service, clock, open_hub, until):
+    """Without a page the hub sleeps, and a page that opens later is told what happened meanwhile."""
+    service.add(Plan(id="a", steps=[Step("running", 5)]))
+    async with monitor_of(service, clock) as monitor:
+        monitor.watch_all()
+        hub = await open_hub(MonitorSource(monitor))
+        async with hub.page() as page:
+            await until(lambda: page.all("state"))
+        await until(lambda: not hub._pages)
+        await clock.advance(1)
+        surveyed = hub._survey
+        await until(lambda: [one.status for one in monitor.executions()] == ["running"])
+        assert hub._survey is surveyed
+        async with hub.page() as page:
+            await until(lambda: page.all("state"))
+            assert page.rows["a"][STATUS] == "running"
+
+
+async def test_pages_end_with_the_hub(service, clock, open_hub, until):
+    """When the dashboard is left, the pages are told that nothing more comes."""
+    async with monitor_of(service, clock) as monitor:
+        hub = await open_hub(MonitorSource(monitor))
+        async with hub.page() as page:
+            await until(lambda: page.all("state"))
+            await hub.end()
+            await clock.settle()
+            assert page.is_ended
+
+
+async def test_the_journal_of_another_program(clock, open_hub, until, tmp_path):
+    """A journal is followed while its monitor runs; it is told when that has gone, and shown what is written down."""
+    path = tmp_path / "journal.db"
+    real = {"drain_s": 0, "budget": RequestBudget(per_minute=60_000)}
+    async with TaskServiceEmulator(per_minute=None) as service:
+        service.add(Plan(id="a", task_id="t", steps=[Step("running"), Step("paused", 0.2)]))
+        follower = SqliteJournal(path, clock=clock)
+        await follower.open()
+        try:
+            hub = await open_hub(JournalSource(follower, account="us"))
+            async with hub.page() as page:
+                await until(lambda: page.all("state"))
+                assert page.rows == {}
+                (hello,) = page.all("hello")
+                assert (hello["mode"], hello["watches"], hello["account"]) == ("journal", "what is written down", "us")
+                assert not page.state["is_live"]
+                assert "no monitor is running" in page.state["why"]
+                async with Monitor(service.url, service.token, journal=path, **real) as monitor:
+                    monitor.watch_all()
+                    await until(lambda: page.status("a") == "paused", seconds=1000)
+                    assert page.state["is_live"]
+                    assert page.state["requests"] > 0
+                    before = page.rows["a"]
+                await until(lambda: not page.state["is_live"])
+                assert page.state["seen"] == pytest.approx(page.rows["a"][SEEN])
+                assert page.rows["a"][STATUS] == "paused"
+                assert page.rows["a"][SINCE] == pytest.approx(before[SINCE])
+            async with hub.page() as page:
+                await until(lambda: page.all("state"))
+                assert page.rows["a"][STATUS] == "paused"
+                async with Monitor(service.url, service.token, journal=path, **real) as monitor:
+                    await until(lambda: page.state["is_live"], seconds=1000)
+                    monitor.watch("a")
+                    await monitor.stop("a")
+                    await until(lambda: page.status("a") == "cancelled", seconds=1000)
+        finally:
+            await follower.close()
+
+
+async def test_trouble_with_the_journal_passes(service, clock, open_hub, until, caplog):
+    """A journal that cannot be read just now is looked at again; the page goes on."""
+    async with monitor_of(service, clock) as monitor:
+        source = MonitorSource(monitor)
+        hub = await open_hub(source)
+
+        class Broken:
+            head = 10
+
+            async def log(self, *_):
+                from titan_state import JournalUnavailableError
+
+                raise JournalUnavailableError("it is busy")
+
+            async def history(self, _):
+                return []
+
+        async with hub.page() as page:
+            await until(lambda: page.all("state"))
+            whole, source.journal = source.journal, Broken()
+            await until(lambda: "it is busy" in caplog.text)
+            source.journal = whole
+            told = len(page.told)
+            await until(lambda: len(page.told) > told)
+
+
+def test_a_row_has_the_order_that_pages_know():
+    """The places in a row are a promise to the page."""
+    names = ["id", "task_id", "status", "since", "phase", "progress", "seen", "anomalies", "created_at", "is_over"]
+    assert list(Sight.__attrs_attrs__[index].name for index in range(10)) == names

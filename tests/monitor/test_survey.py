@@ -1,0 +1,127 @@
+"""Surveys: what a board is told of a monitor, in its own program and from another one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from titan_state import Monitor, RequestBudget, ResultsNotReadyError, Thresholds
+from titan_state.emulator import Plan, Step
+from titan_state.monitor.local import local_monitor
+from titan_state.monitor.survey import MOST_TASKS, Known, Survey
+
+
+async def test_everything_is_surveyed(service, monitor, until):
+    """A survey tells of every execution that is watched, of the requests, and of what delay to expect."""
+    service.add(Plan(id="a", task_id="t", steps=[Step("running", 1)]))
+    service.add(Plan(id="b", task_id="u", steps=[Step("running", 1), Step("completed", 2)]))
+    async with monitor:
+        monitor.watch_all()
+        await until(lambda: {one.status for one in monitor.executions()} == {"running", "completed"})
+        survey = monitor.survey()
+        assert survey.is_whole
+        assert {one.id: (one.status, one.is_over) for one in survey.sights} == {
+            "a": ("running", False),
+            "b": ("completed", True),
+        }
+        assert (survey.watched.everything, survey.watched.tasks, survey.watched.id_count) == (True, (), 0)
+        assert survey.limit == 1200
+        assert survey.left + survey.spent == 1200
+        assert survey.requests == monitor.service.statistics.requests > 0
+        assert survey.delay_s > 0
+        assert survey.blind_since is None
+        assert survey.now >= survey.answered > survey.now - 60
+        assert Survey.from_dict(json.loads(json.dumps(survey.to_dict()))) == survey
+
+
+async def test_only_what_was_seen_since(service, monitor, clock, until):
+    """The next survey tells of what was seen since the one before, and of what is asked for by name."""
+    service.add(Plan(id="a", steps=[Step("running", 1), Step("completed", 2)]))
+    async with monitor:
+        monitor.watch("a")
+        await until(lambda: [one.status for one in monitor.executions()] == ["completed"])
+        first = monitor.survey()
+        assert monitor.survey(after=clock.time()).sights == ()
+        assert [one.id for one in monitor.survey(after=clock.time(), ids={"a", "x"}).sights] == ["a"]
+        assert first.watched.id_count == 1
+
+
+async def test_tasks_are_named_up_to_a_number(monitor):
+    """So many tasks may be watched that not all are named, but counted."""
+    async with monitor:
+        for number in range(MOST_TASKS + 5):
+            monitor.watch_task(f"task-{number}")
+        watched = monitor.survey().watched
+        assert (len(watched.tasks), watched.task_count, watched.everything) == (MOST_TASKS, MOST_TASKS + 5, False)
+
+
+async def test_what_is_unwatched_is_not_surveyed(service, monitor, until):
+    """What nobody watches any more is not told."""
+    service.add(Plan(id="a", steps=[Step("running", 1)]))
+    async with monitor:
+        monitor.watch("a")
+        await until(monitor.executions)
+        monitor.unwatch("a")
+        assert monitor.survey().sights == ()
+
+
+async def test_what_is_known_of_one(service, clock, until):
+    """The verdicts say what may be done, also of an execution of which little is kept, or nothing."""
+    service.add(Plan(id="a", steps=[Step("running", 1), Step("completed", 2)], results_after_s=None))
+    service.add(Plan(id="b", steps=[Step("running", 1)]))
+    service.add(Plan(id="c", steps=[Step("running", 1), Step("failed", 2)]))
+    thresholds = Thresholds(retention_s=30, results_s=20)
+    async with Monitor(service.url, service.token, clock=clock, thresholds=thresholds) as monitor:
+        monitor.watch("a", "b", "c")
+        await until(lambda: len({one.status for one in monitor.executions()}) == 3)
+        known = monitor.known("b")
+        assert known.verdicts["pause"].allowed
+        assert known.verdicts["pause"].as_of is not None
+        assert known.verdicts["resume"].reason == "resume is not legal in running: only 'paused' allows it"
+        assert (known.sight.status, known.execution.status, known.results) == ("running", "running", "")
+        await until(lambda: monitor.known("a").results == "awaited")
+        await until(lambda: monitor.known("a").results == "overdue")
+        await until(lambda: monitor.known("c").execution is None, seconds=300, step=1)
+        known = monitor.known("c")
+        assert known.sight.status == "failed"
+        assert known.verdicts["stop"].reason.startswith("it has finished")
+        nothing = monitor.known("x")
+        assert (nothing.execution, nothing.sight) == (None, None)
+        assert not any(nothing.verdicts.values())
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "journal.db"
+
+
+async def test_another_program_is_told_the_same(titan_service, path):
+    """A monitor of this machine can be surveyed, and asked of an execution and of results, by another program."""
+    async with titan_service(per_minute=None) as service:
+        service.add(Plan(id="a", steps=[Step("running"), Step("completed")], rows=7))
+        service.add(Plan(id="b", steps=[Step("running"), Step("completed")], results_after_s=None))
+        budget, thresholds = RequestBudget(per_minute=60_000), Thresholds(replica_lag_s=0.1)
+        async with (
+            Monitor(service.url, service.token, journal=path, budget=budget, thresholds=thresholds) as monitor,
+            local_monitor(path) as other,
+        ):
+            await monitor.wait(["a", "b"], timeout=20)
+            survey = await other.survey()
+            assert {one.id for one in survey.sights} == {"a", "b"}
+            assert survey.watched == monitor.survey().watched
+            assert await other.known("a") == monitor.known("a")
+            found = await other.results("a")
+            assert found.row_count == 7
+            assert found.fields
+            with pytest.raises(ResultsNotReadyError):
+                await other.results("b")
+            later = await other.survey(after=survey.at, ids=["a"])
+            assert "a" in {one.id for one in later.sights}
+            assert not later.is_whole
+
+
+def test_what_is_known_survives_the_way():
+    """Also nothing can be told to another program."""
+    nothing = Known(None, None, {})
+    assert Known.from_dict(nothing.to_dict()) == nothing

@@ -1,0 +1,139 @@
+"""`titan-state dashboard`: serve the page, of a monitor of its own or of a journal that another monitor writes."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from contextlib import AsyncExitStack
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from titan_state.cli.connection import Connection
+from titan_state.cli.journal import opened, place
+from titan_state.cli.output import emit, remark
+from titan_state.cli.places import session_token
+from titan_state.errors import ConfigurationError, JournalInUseError
+
+if TYPE_CHECKING:
+    from titan_state.dashboard.server import Dashboard
+    from titan_state.dashboard.sources import Source
+
+PORT: Final = 8288
+"""The port that is taken unless one is named, or it is in use."""
+
+
+@attrs.frozen(kw_only=True)
+class Wish:
+    """What is wanted.
+
+    Attributes:
+        ids: Executions to watch.
+        tasks: Tasks to watch; everything is watched where neither is named.
+        follows: Whether to show what another monitor writes down, and watch nothing.
+        host: The address to listen on.
+        port: The port; None for the usual one, or any if that is in use.
+        names: Further host names under which the page may be reached.
+        opens: Whether to open the page in a browser.
+        renews: Whether links that were printed before are good no longer.
+    """
+
+    ids: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    follows: bool = False
+    host: str = "127.0.0.1"
+    port: int | None = None
+    names: tuple[str, ...] = ()
+    opens: bool = False
+    renews: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """Which service and which journal are meant, as the options say it; see `Connection`."""
+
+    url: str | None = None
+    token: str | None = attrs.field(default=None, repr=False)
+    per_minute: int | None = None
+    account: str | None = None
+    journal: str | None = None
+    has_journal: bool = True
+
+
+async def dashboard(wish: Wish, where: Place) -> int:
+    """Serve the page until the user leaves.
+
+    Raises:
+        ConfigurationError: Something is missing, or the port cannot be used; the message says what to do.
+    """
+    if find_spec("aiohttp_sse") is None:
+        raise ConfigurationError("the dashboard needs aiohttp-sse: pip install 'titan-state[dashboard]'")
+    async with AsyncExitStack() as stack:
+        source = await _source(stack, wish, where)
+        page = await _listen(stack, wish, source)
+        if not page.is_local:
+            remark(
+                f"warning: the page is served on {wish.host}, beyond this machine, and unencrypted: whoever sees the "
+                "link can stop executions"
+            )
+        emit(f"dashboard: {page.url}")
+        remark(f"it shows {_told(wish, source)}; Ctrl-C ends it")
+        if wish.opens:
+            await asyncio.to_thread(webbrowser.open, page.url)
+        await page.wait()
+    raise AssertionError("it ends by being cancelled")
+
+
+async def _source(stack: AsyncExitStack, wish: Wish, where: Place) -> Source:
+    from titan_state.dashboard.sources import JournalSource, MonitorSource
+
+    if not wish.follows:
+        connection = Connection.of(
+            where.url,
+            where.token,
+            where.per_minute,
+            account=where.account,
+            journal=where.journal,
+            no_journal=not where.has_journal,
+        )
+        try:
+            monitor = await stack.enter_async_context(connection.alone())
+        except JournalInUseError as error:
+            remark(f"{error}: it is followed, and what it watches is shown")
+        else:
+            monitor.watch(*wish.ids)
+            for task in wish.tasks:
+                monitor.watch_task(task)
+            if not (wish.ids or wish.tasks):
+                monitor.watch_all()
+            return MonitorSource(monitor)
+    elif not where.has_journal:
+        raise ConfigurationError("there is nothing to follow without a journal: leave --no-journal out")
+    journal = await stack.enter_async_context(opened(place(where.journal, where.url, where.account)))
+    return JournalSource(journal, account=where.account, origin=where.url)
+
+
+async def _listen(stack: AsyncExitStack, wish: Wish, source: Source) -> Dashboard:
+    from titan_state.dashboard.server import Dashboard
+
+    token = session_token(renews=wish.renews)
+
+    def listening(port: int) -> Dashboard:
+        return Dashboard(source, host=wish.host, port=port, names=wish.names, token=token)
+
+    try:
+        return await stack.enter_async_context(listening(PORT if wish.port is None else wish.port))
+    except ConfigurationError:
+        if wish.port is not None:
+            raise
+        remark(f"port {PORT} is in use: another one is taken; --port chooses one")
+    return await stack.enter_async_context(listening(0))
+
+
+def _told(wish: Wish, source: Source) -> str:
+    if source.mode == "journal":
+        return f"what is written into {source.journal.name}"
+    counts = ((len(wish.ids), "execution"), (len(wish.tasks), "task"))
+    named = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts if count]
+    return f"{' and '.join(named) or 'all executions'} of {source.origin}"

@@ -1,0 +1,301 @@
+"""The server of the dashboard: an aiohttp application on this machine. It answers what the page asks.
+
+Who may ask is the guard's business, what the page is told that of `hub.py` and `details.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from aiohttp import web
+from aiohttp_sse import sse_response
+
+from titan_state.clock import SystemClock
+from titan_state.core.lifecycle import Action
+from titan_state.core.timeline import Timeline
+from titan_state.dashboard import messages
+from titan_state.dashboard.details import details, readable
+from titan_state.dashboard.downloads import Downloads
+from titan_state.dashboard.guard import HEADERS, LOOPBACK, Guard
+from titan_state.dashboard.hub import Hub
+from titan_state.drawing.model import model_svg
+from titan_state.drawing.timeline import timeline_svg
+from titan_state.errors import (
+    ActionRejectedError,
+    ConfigurationError,
+    ExecutionNotFoundError,
+    IllegalActionError,
+    NotFoundError,
+    OutputsUnavailableError,
+    ResultsNotReadyError,
+    TitanStateError,
+    UnknownActionError,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from titan_state.clock import Clock
+    from titan_state.dashboard.sources import Source
+
+logger = logging.getLogger("titan_state.dashboard")
+
+PING_S: Final = 5.0
+"""How often a page hears that the connection stands; it takes it for broken after three times as long."""
+
+LARGEST_QUESTION: Final = 256 * 1024
+"""The largest body of a request, in bytes: it holds one id."""
+
+NARROWEST: Final = 240
+WIDEST: Final = 4000
+USUAL_WIDTH: Final = 900
+"""How wide a timeline is drawn, in pixels."""
+
+KINDS: Final = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+
+CONFLICTS: Final = (IllegalActionError, ActionRejectedError, OutputsUnavailableError, ResultsNotReadyError)
+"""Errors that say that a thing cannot be done with this execution now."""
+
+
+class Dashboard:
+    """Serves the page: `async with Dashboard(source) as dashboard: dashboard.url`.
+
+    Attributes:
+        token: What lets a page in.
+        port: The port that it listens on, once it is entered.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        names: Collection[str] = (),
+        token: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Make a dashboard that does not listen yet.
+
+        Args:
+            source: What it shows.
+            host: The address to listen on. Whoever reaches it and has the token may control executions, and what is
+                sent is not encrypted: leave it on this machine.
+            port: The port, 0 for any free one.
+            names: Further host names under which it may be reached.
+            token: What lets a page in, by default a random one.
+            clock: The time, the machine's own by default.
+        """
+        self.token = secrets.token_urlsafe(32) if token is None else token
+        self.port = port
+        self._host = host
+        self._source = source
+        self._clock = clock or SystemClock()
+        self._hub = Hub(source, self._clock)
+        self._downloads = Downloads(self._clock)
+        self._files = _files()
+        self._runner: web.AppRunner | None = None
+        guard = Guard(self.token, {*names, host})
+        self._app = web.Application(middlewares=[guard.middleware, _errors], client_max_size=LARGEST_QUESTION)
+        self._app.on_response_prepare.append(_add_headers)
+        self._app.add_routes(
+            [
+                web.get("/", self._file),
+                web.get("/static/{name}", self._file),
+                web.get("/download/{key}/{name}", self._downloads.serve, allow_head=False),
+                web.get("/api/stream", self._stream),
+                web.get("/api/execution", self._execution),
+                web.get("/api/timeline", self._timeline),
+                web.get("/api/model", self._model),
+                web.post("/api/act", self._act),
+                web.post("/api/results", self._results),
+                web.post("/api/download", self._download),
+            ]
+        )
+        self._finder: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """The link that opens the page: it holds the token, in a part that browsers do not send."""
+        host = self._host
+        if host in ("0.0.0.0", "::", ""):  # noqa: S104 - every address of this machine: one of them is named
+            host = "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/#token={self.token}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self._host in LOOPBACK
+
+    async def __aenter__(self) -> Self:
+        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._host, self.port)
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            raise ConfigurationError(
+                f"the dashboard cannot listen on {self._host}, port {self.port} ({error.strerror or error}): "
+                "name another --port, or --port 0 for any that is free"
+            ) from error
+        self._runner = runner
+        self.port = runner.addresses[0][1]
+        self._finder = asyncio.create_task(self._hub.run(), name="titan_state dashboard")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._finder is not None:
+            self._finder.cancel()
+            await asyncio.gather(self._finder, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._downloads.close()
+
+    async def wait(self) -> None:
+        """Return never; raise what ended the dashboard, if something does."""
+        if self._finder is not None:
+            await asyncio.shield(self._finder)
+
+    # What the page asks.
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        found = self._files.get(request.match_info.get("name", "index.html"))
+        if found is None:
+            return _refused(404, "there is no such file")
+        body, kind = found
+        return web.Response(body=body, content_type=kind, charset="utf-8")
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        async with sse_response(request, ping_interval=PING_S) as response:
+            feed = self._hub.messages()
+            try:
+                async for kind, line in feed:
+                    await response.send(line, event=kind)
+            except (ConnectionError, TimeoutError):  # the page has gone, or does not read
+                pass
+            finally:
+                await feed.aclose()
+        return response
+
+    async def _execution(self, request: web.Request) -> web.StreamResponse:
+        execution_id = _asked(request)
+        now = self._clock.now()
+        found = await details(self._source, execution_id, self._hub.sight(execution_id), now)
+        if found is None:
+            return _refused(404, "nothing is known of this execution")
+        return web.json_response(found, dumps=messages.text)
+
+    async def _timeline(self, request: web.Request) -> web.StreamResponse:
+        events = await self._source.journal.history(_asked(request))
+        if not events:
+            return _refused(404, "nothing is written down of this execution")
+        timeline = Timeline.of(events, now=self._clock.now(), terminal=self._source.lifecycle.terminal)
+        width = request.query.get("width", "")
+        pixels = int(width) if width.isdecimal() and len(width) < 6 else USUAL_WIDTH
+        return _picture(timeline_svg(timeline, width=min(max(pixels, NARROWEST), WIDEST)))
+
+    async def _model(self, request: web.Request) -> web.StreamResponse:
+        return _picture(model_svg(self._source.lifecycle))
+
+    async def _act(self, request: web.Request) -> web.StreamResponse:
+        question = await _question(request)
+        action = Action(_text(question, "action"))
+        execution = await self._source.act(_text(question, "id"), action)
+        told = f"{action} was accepted; it was {shorten(execution.status)} when it was seen last."
+        return web.json_response({"text": told}, dumps=messages.text)
+
+    async def _results(self, request: web.Request) -> web.StreamResponse:
+        execution_id = _text(await _question(request), "id")
+        found = await self._source.results(execution_id)
+        shown = readable(self._source, found.row_count, found.fields, self._clock.now())
+        return web.json_response(shown, dumps=messages.text)
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        question = await _question(request)
+        execution_id, form = _text(question, "id"), question.get("format")
+        if form != "json" and form != "csv":
+            raise ConfigurationError("the format is json or csv")
+        link = await self._downloads.add(lambda directory: self._source.save(execution_id, form, directory))
+        return web.json_response({"url": link})
+
+
+@web.middleware
+async def _errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer errors as JSON, in the words of this library."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _refused(error.status, shorten(error.reason))
+    except CONFLICTS as error:
+        return _refused(409, str(error))
+    except (NotFoundError, ExecutionNotFoundError) as error:
+        return _refused(404, str(error))
+    except (ConfigurationError, UnknownActionError) as error:
+        return _refused(400, str(error))
+    except (TitanStateError, OSError) as error:
+        return _refused(502, str(error))
+
+
+def _refused(status: int, reason: str) -> web.Response:
+    return web.json_response({"error": shorten(reason, messages.LONGEST_TEXT)}, status=status, dumps=messages.text)
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.pop("Server", None)
+
+
+def _asked(request: web.Request) -> str:
+    """Return the id of the execution that is asked for."""
+    execution_id = request.query.get("id")
+    if not execution_id:
+        raise ConfigurationError("name an execution: ?id=")
+    return execution_id
+
+
+async def _question(request: web.Request) -> dict[str, Any]:
+    """Return what was asked, an object of JSON."""
+    try:
+        question = json.loads(await request.text())
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError("this is no JSON") from error
+    if not isinstance(question, dict):
+        raise ConfigurationError("this is no JSON object")
+    return question
+
+
+def _text(question: dict[str, Any], name: str) -> str:
+    value = question.get(name)
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"{name} must be a text")
+    return value
+
+
+def _picture(svg: str) -> web.Response:
+    return web.Response(text=svg, content_type="image/svg+xml", charset="utf-8")
+
+
+def _files() -> dict[str, tuple[bytes, str]]:
+    """Return the files of the page, with their kinds."""
+    found = [*files("titan_state.dashboard").joinpath("static").iterdir()]
+    found.append(files("titan_state.drawing").joinpath("figures.css"))
+    return {
+        one.name: (one.read_bytes(), KINDS[suffix])
+        for one in found
+        if (suffix := f".{one.name.rpartition('.')[2]}") in KINDS
+    }

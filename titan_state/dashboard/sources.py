@@ -1,0 +1,228 @@
+"""Sources: where a dashboard gets what it shows: a monitor of its own, or a journal that another monitor writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from titan_state.client.profile import ServiceProfile
+from titan_state.core.lifecycle import Action, Lifecycle, Verdict
+from titan_state.core.redaction import redacted
+from titan_state.core.sights import of_row
+from titan_state.errors import MonitorClosedError, TitanStateError
+from titan_state.monitor.local import local_monitor
+from titan_state.monitor.survey import Known, Survey
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from titan_state.client.output_options import Format
+    from titan_state.client.readings import ResultMetadata
+    from titan_state.core.execution import Execution
+    from titan_state.core.sights import Sight
+    from titan_state.journal.base import Journal
+    from titan_state.monitor.monitor import Monitor
+
+
+class Source(Protocol):
+    """What a dashboard shows, and who does what its user wants.
+
+    Attributes:
+        mode: Whether the monitor is its own, or that of another program.
+        journal: Where events are written down.
+        lifecycle: The model.
+        account: Whose executions these are; None where that is not known.
+        origin: The origin of the Task Service; None where that is not known.
+        output_statuses: The statuses of executions that have results.
+        saves: Whether results can be saved as files.
+    """
+
+    mode: Literal["monitor", "journal"]
+    journal: Journal
+    lifecycle: Lifecycle
+    account: str | None
+    origin: str | None
+    output_statuses: Collection[str]
+    saves: bool
+
+    async def look(self) -> None:
+        """Find out whether there is news in the journal: `journal.head` says so."""
+        ...
+
+    async def survey(self, after: float | None, ids: Collection[str]) -> Survey | None:
+        """Return what is known, see `Monitor.survey`; None where no monitor runs that could be asked."""
+        ...
+
+    async def written(self) -> list[Sight]:
+        """Return what is written down of every execution, for want of a monitor."""
+        ...
+
+    async def known(self, execution_id: str) -> Known | None:
+        """Return what is known of one execution; None where no monitor runs that could be asked."""
+        ...
+
+    async def act(self, execution_id: str, action: Action) -> Execution:
+        """Send a control action if it is legal; see `Monitor.act`.
+
+        Raises:
+            MonitorClosedError: No monitor runs that could be asked.
+        """
+        ...
+
+    async def results(self, execution_id: str) -> ResultMetadata:
+        """Ask the service for the metadata of results; see `Outputs.metadata`.
+
+        Raises:
+            MonitorClosedError: No monitor runs that could be asked.
+        """
+        ...
+
+    async def save(self, execution_id: str, form: Format, directory: Path) -> Path:
+        """Save results as a file in a directory; see `Outputs.export`."""
+        ...
+
+    def redact(self, text: str) -> str:
+        """Return a text without credentials."""
+        ...
+
+
+class MonitorSource:
+    """A monitor of this program, which has been entered. See `Source`."""
+
+    mode: Literal["monitor", "journal"] = "monitor"
+    saves = True
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self.journal = monitor.journal
+        self.lifecycle = monitor.lifecycle
+        self.account: str | None = monitor.account
+        self.origin: str | None = monitor.service.origin
+        self.output_statuses: Collection[str] = monitor.service.profile.output_statuses
+
+    async def look(self) -> None:
+        """Do nothing: this program writes the journal."""
+
+    async def survey(self, after: float | None, ids: Collection[str]) -> Survey | None:
+        """Return what is known."""
+        return self._monitor.survey(after=after, ids=ids)
+
+    async def written(self) -> list[Sight]:
+        """Return nothing: the monitor knows it."""
+        return []
+
+    async def known(self, execution_id: str) -> Known | None:
+        """Return what is known of one execution."""
+        return self._monitor.known(execution_id)
+
+    async def act(self, execution_id: str, action: Action) -> Execution:
+        """Send a control action if it is legal."""
+        return await self._monitor.act(execution_id, action)
+
+    async def results(self, execution_id: str) -> ResultMetadata:
+        """Ask the service for the metadata of results."""
+        return await self._monitor.outputs(execution_id).metadata()
+
+    async def save(self, execution_id: str, form: Format, directory: Path) -> Path:
+        """Save results as a file in a directory."""
+        saved = await self._monitor.outputs(execution_id).export(directory, format=form, wait=0)
+        return saved.path
+
+    def redact(self, text: str) -> str:
+        """Return a text without credentials."""
+        return redacted(self._monitor.service.redact(text))
+
+
+class JournalSource:
+    """A journal that is open, and the monitor of another program that writes it, while one does. See `Source`."""
+
+    mode: Literal["monitor", "journal"] = "journal"
+    saves = False
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        lifecycle: Lifecycle | None = None,
+        account: str | None = None,
+        origin: str | None = None,
+    ) -> None:
+        """Make a source.
+
+        Args:
+            journal: The journal, which is open.
+            lifecycle: The model of the monitor that writes it, the documented one by default.
+            account: Whose executions these are.
+            origin: The origin of the Task Service.
+        """
+        self.journal = journal
+        self.lifecycle = lifecycle or Lifecycle.default()
+        self.account = account
+        self.origin = origin
+        self.output_statuses: Collection[str] = ServiceProfile().output_statuses
+        self._path: Path | None = getattr(journal, "path", None)
+
+    async def look(self) -> None:
+        """Find out whether others have written something."""
+        await self.journal.poll()
+
+    async def survey(self, after: float | None, ids: Collection[str]) -> Survey | None:
+        """Return what the monitor knows that writes the journal."""
+        if self._path is None:
+            return None
+        try:
+            async with local_monitor(self._path) as monitor:
+                return None if monitor is None else await monitor.survey(after=after, ids=ids)
+        except TitanStateError:  # it is being left, or is of another version: the journal has to do
+            return None
+
+    async def written(self) -> list[Sight]:
+        """Return what is written down of every execution."""
+        knows, terminal = self.lifecycle.knows, self.lifecycle.terminal
+        found = [of_row(row, knows, terminal) for row in await self.journal.records()]
+        return [sight for sight in found if sight is not None]
+
+    async def known(self, execution_id: str) -> Known | None:
+        """Return what the monitor knows of one execution."""
+        if self._path is None:
+            return None
+        try:
+            async with local_monitor(self._path) as monitor:
+                return None if monitor is None else await monitor.known(execution_id)
+        except TitanStateError:
+            return None
+
+    async def act(self, execution_id: str, action: Action) -> Execution:
+        """Have the monitor send a control action."""
+        async with local_monitor(self._asked()) as monitor:
+            if monitor is None:
+                raise MonitorClosedError(NOBODY)
+            return await monitor.act(execution_id, action)
+
+    async def results(self, execution_id: str) -> ResultMetadata:
+        """Have the monitor ask for the metadata of results."""
+        async with local_monitor(self._asked()) as monitor:
+            if monitor is None:
+                raise MonitorClosedError(NOBODY)
+            return await monitor.results(execution_id)
+
+    async def save(self, execution_id: str, form: Format, directory: Path) -> Path:
+        """Raise: the service's token is with the program that writes the journal."""
+        raise MonitorClosedError(f"the monitor runs in another program: titan-state export {execution_id}")
+
+    def redact(self, text: str) -> str:
+        """Return a text without credentials."""
+        return redacted(text)
+
+    def _asked(self) -> Path:
+        if self._path is None:
+            raise MonitorClosedError(NOBODY)
+        return self._path
+
+
+NOBODY = "no monitor is running that writes this journal: start titan-state watch, or titan-state dashboard, again"
+
+
+def nobody() -> dict[str, Verdict]:
+    """Return the verdicts where no monitor runs that could be asked."""
+    return {str(action): Verdict(allowed=False, reason=NOBODY) for action in Action}

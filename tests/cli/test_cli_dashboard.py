@@ -176,12 +176,9 @@ def test_other_names_are_refused(start, service):
     """A name that was not given is refused, one that was is not."""
     process = start("dashboard", "--port", 0, "--name", "board.example", service=service)
     origin, _ = link_of(process)
-    for host, status in (("board.example", 200), ("evil.example", 403)):
-        request = urllib.request.Request(f"{origin}/", headers={"Host": host})
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                assert answer.status == status
-        except urllib.error.HTTPError as error:
-            assert error.code == status
-            error.close()
+    with urllib.request.urlopen(urllib.request.Request(f"{origin}/", headers={"Host": "board.example"}), timeout=30):
+        pass
+    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+        urllib.request.urlopen(urllib.request.Request(f"{origin}/", headers={"Host": "evil.example"}), timeout=30)
+    refused.value.close()
     ended(process)

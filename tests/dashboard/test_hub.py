@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
+import attrs
 import pytest
 
 from titan_state import Monitor, RequestBudget, Thresholds
@@ -340,4 +341,4 @@ async def test_trouble_with_the_journal_passes(service, clock, open_hub, until, 
 def test_a_row_has_the_order_that_pages_know():
     """The places in a row are a promise to the page."""
     names = ["id", "task_id", "status", "since", "phase", "progress", "seen", "anomalies", "created_at", "is_over"]
-    assert list(Sight.__attrs_attrs__[index].name for index in range(10)) == names
+    assert [field.name for field in attrs.fields(Sight)] == names

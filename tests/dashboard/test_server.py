@@ -83,7 +83,7 @@ class Client:
 
 def cause_of(shown, status):
     """Return what caused the last move into a status."""
-    return [event["cause"] for event in shown["events"] if event["status"] == status][-1]
+    return next((event["cause"] for event in reversed(shown["events"]) if event["status"] == status), None)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ async def test_control(client, monitor, service):
         assert [one for one in service.requests if one.method == "POST"] == []
         status, told = await client.post("/api/act", id="a", action="pause")
         assert (status, "pause was accepted" in told["text"]) == (200, True)
-        shown = await client.until("a", lambda shown: shown["row"][2] == "paused")
+        shown = await client.until("a", lambda shown: cause_of(shown, "paused"))
         assert {event["type"] for event in shown["events"]} >= {"action_sent", "action_accepted", "transitioned"}
         assert cause_of(shown, "paused") == "action"
         assert (await client.post("/api/act", id="a", action="stop"))[0] == 200
@@ -345,12 +345,15 @@ async def test_a_journal_without_a_monitor(session, service, tmp_path):
     """What is written down is shown, nothing can be done, and it is said why."""
     path = tmp_path / "journal.db"
     service.add(Plan(id="a", steps=[Step("running"), Step("completed")], rows=2))
+    ready = asyncio.Event()
     async with Monitor(service.url, TOKEN, journal=path, budget=RequestBudget(per_minute=60_000)) as monitor:
+
+        @monitor.on_results_ready(name="ready")
+        async def note(event):
+            ready.set()
+
         monitor.watch("a")
-        await monitor.wait("a", timeout=20)
-        async with asyncio.timeout(20):
-            while not [one for one in await monitor.journal.history("a") if one.type == "results_ready"]:
-                await asyncio.sleep(0.02)
+        await ready.wait()
     journal = SqliteJournal(path)
     await journal.open()
     try:
@@ -395,8 +398,7 @@ async def test_a_journal_with_a_monitor(session, service, tmp_path):
                     await client.until("a", lambda shown: shown["row"][2] == "running")
                     assert (await client.post("/api/act", id="a", action="resume"))[0] == 409
                     assert (await client.post("/api/act", id="a", action="pause"))[0] == 200
-                    shown = await client.until("a", lambda shown: shown["row"][2] == "paused")
-                    assert cause_of(shown, "paused") == "action"
+                    await client.until("a", lambda shown: cause_of(shown, "paused") == "action")
                     await client.until("b", lambda shown: shown["row"][2] == "completed")
                     status, found = await client.post("/api/results", id="b")
                     assert (status, found["row_count"], found["can_save"]) == (200, 2, False)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from titan_state.cli import control_app, journal_app, options, output_app
+from titan_state.cli import control_app, dashboard_app, journal_app, options, output_app, report_app
 from titan_state.cli.exits import Exit, codes, table
 
 app = typer.Typer(
@@ -221,17 +221,11 @@ def list_executions(
     )
 
 
+dashboard_app.add_to(app)
 output_app.add_to(app)
 control_app.add_to(app)
 journal_app.add_to(app)
-
-
-@app.command(short_help="Write the model as a Mermaid diagram.")
-def diagram() -> None:
-    """Write the model of statuses and legal moves as a Mermaid state diagram."""
-    from titan_state.core.lifecycle import Lifecycle
-
-    typer.echo(Lifecycle.default().diagram(), nl=False)
+report_app.add_to(app)
 
 
 @app.command(short_help="Say what delay to expect at a load.")

@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := titan_state tests $(wildcard examples) $(wildcard benchmarks)
+CODE := titan_state tests docs $(wildcard examples) $(wildcard benchmarks)
 WORKERS := auto
 PYTEST_OPTIONS :=
 
@@ -16,7 +16,7 @@ endif
 # What one `make` installs must not run into what another target installs.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types browser format bench clean
+.PHONY: help demo test lint types browser format bench screenshots clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -50,6 +50,9 @@ format: $(VENV)/.dev ## Format the code, and repair what can be repaired
 
 bench: $(VENV)/.dev ## Measure how soon changes are noticed, against others and the bound
 	@$(BIN)/python benchmarks/delay.py
+
+screenshots: $(VENV)/.dev browser ## Take the pictures of the dashboard for the documentation
+	@PYTHONPATH=tests/dashboard $(BIN)/python docs/screenshots.py
 
 clean: ## Remove the virtual environment and what the tools left behind
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

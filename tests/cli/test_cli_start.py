@@ -8,7 +8,9 @@ import sys
 import pytest
 
 COMMANDS = [
+    "dashboard",
     "demo",
+    "report",
     "watch",
     "wait",
     "run",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
+import signal
 from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 from typer.main import get_command
 
 from titan_state import Lifecycle, Outputs, ServiceProfile
@@ -22,6 +24,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text(encoding="utf-8")
 JOURNAL = (ROOT / "docs" / "journal.md").read_text(encoding="utf-8")
 OUTPUTS = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
+DASHBOARD = (ROOT / "docs" / "dashboard.md").read_text(encoding="utf-8")
 CALLBACKS = (ROOT / "docs" / "callbacks.md").read_text(encoding="utf-8")
 
 
@@ -118,6 +121,22 @@ async def test_the_program_about_outputs_runs_as_it_stands(start, tmp_path):
     assert program.lines[6].startswith("not sent: execution stock is running, which has no outputs")
 
 
+async def test_the_program_about_the_dashboard_runs_as_it_stands(start, tmp_path):
+    """Pasted into a file it runs, and serves the page under the link that it prints."""
+    (text,) = blocks("python", DASHBOARD)
+    file = tmp_path / "board.py"
+    file.write_text(text, encoding="utf-8")
+    program = await start(file)
+    await program.until("open http://127.0.0.1:")
+    link = program.lines[0].removeprefix("open ")
+    async with ClientSession() as session, session.get(link) as answer:
+        assert answer.status == 200
+        assert "titan-state" in await answer.text()
+    code, complaints = await program.end(by=signal.SIGINT)
+    assert code != 0
+    assert complaints.strip().endswith("KeyboardInterrupt")
+
+
 def test_outputs_are_told():
     """The table in docs/outputs.md has each method of `Outputs`, and no other."""
     told = set(re.findall(r"`(?:await )?(\w+)\(", "".join(row[0] for row in rows(OUTPUTS, "What there is"))))
@@ -172,7 +191,7 @@ def test_make_targets_exist():
 
 def test_commands_exist():
     """Each command line in the README is one that the program knows, options included."""
-    lines = re.findall(r"^\$ titan-state ([^#\n]*)", README, re.MULTILINE)
+    lines = re.findall(r"^\$ titan-state ([^#\n]*)", README + DASHBOARD, re.MULTILINE)
     command = get_command(app)
     assert len(lines) >= 4
     for line in lines:

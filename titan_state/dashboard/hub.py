@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("titan_state.dashboard")
 
-TICK_S: Final = 0.2
+TICK_S: Final = 0.1
 """How often the journal is looked at for news."""
 
 SURVEY_S: Final = 1.0

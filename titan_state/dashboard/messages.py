@@ -89,7 +89,7 @@ def hello(source: Source, run: str, watched: Watched | None) -> dict[str, Any]:
     return {
         "run": run,
         "mode": source.mode,
-        "account": source.account,
+        "account": None if source.account == source.origin else source.account,
         "origin": source.origin,
         "journal": journal.name if journal.is_durable else None,
         "watches": "what is written down" if watched is None else watches(watched),

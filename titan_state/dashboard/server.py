@@ -23,6 +23,7 @@ from titan_state.dashboard.details import details, readable
 from titan_state.dashboard.downloads import Downloads
 from titan_state.dashboard.guard import HEADERS, LOOPBACK, Guard
 from titan_state.dashboard.hub import Hub
+from titan_state.dashboard.sources import MonitorSource
 from titan_state.drawing.model import model_svg
 from titan_state.drawing.timeline import timeline_svg
 from titan_state.errors import (
@@ -37,6 +38,7 @@ from titan_state.errors import (
     UnknownActionError,
     shorten,
 )
+from titan_state.monitor.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -69,7 +71,14 @@ CONFLICTS: Final = (IllegalActionError, ActionRejectedError, OutputsUnavailableE
 
 
 class Dashboard:
-    """Serves the page: `async with Dashboard(source) as dashboard: dashboard.url`.
+    """Serves the page.
+
+    ```python
+    async with Monitor(url, token) as monitor, Dashboard(monitor) as dashboard:
+        monitor.watch_all()
+        print(dashboard.url)
+        await dashboard.wait()
+    ```
 
     Attributes:
         token: What lets a page in.
@@ -78,7 +87,7 @@ class Dashboard:
 
     def __init__(
         self,
-        source: Source,
+        source: Monitor | Source,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -89,7 +98,7 @@ class Dashboard:
         """Make a dashboard that does not listen yet.
 
         Args:
-            source: What it shows.
+            source: What it shows: a monitor that is entered, or another source, such as a `JournalSource`.
             host: The address to listen on. Whoever reaches it and has the token may control executions, and what is
                 sent is not encrypted: leave it on this machine.
             port: The port, 0 for any free one.
@@ -100,9 +109,9 @@ class Dashboard:
         self.token = secrets.token_urlsafe(32) if token is None else token
         self.port = port
         self._host = host
-        self._source = source
+        self._source: Source = MonitorSource(source) if isinstance(source, Monitor) else source
         self._clock = clock or SystemClock()
-        self._hub = Hub(source, self._clock)
+        self._hub = Hub(self._source, self._clock)
         self._downloads = Downloads(self._clock)
         self._files = _files()
         self._runner: web.AppRunner | None = None
@@ -164,9 +173,11 @@ class Dashboard:
         await self._downloads.close()
 
     async def wait(self) -> None:
-        """Return never; raise what ended the dashboard, if something does."""
+        """Serve until cancelled, or until the dashboard is left; raise what ended it, if something did."""
         if self._finder is not None:
-            await asyncio.shield(self._finder)
+            await asyncio.wait((self._finder,))
+            if not self._finder.cancelled():
+                self._finder.result()
 
     # What the page asks.
 

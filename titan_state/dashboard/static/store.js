@@ -1,0 +1,137 @@
+// Store: what the server has told, as it is now: rows with their order, latest events, the state of the monitor.
+// Rows are changed in place; `version` grows with each change, so that whoever draws knows what to draw again.
+
+const EVENTS_KEPT = 200;
+const GRAVITY = { warning: 1, error: 2, critical: 3 };
+
+/**
+ * @typedef {{id: string, task: ?string, status: string, since: ?number, phase: ?string, progress: ?number,
+ *   seen: ?number, anomalies: [string, number][], created: ?number, over: boolean, text: string, rank: number,
+ *   moved: number, version: number}} Row
+ */
+
+export class Store {
+  constructor() {
+    this.hello = null;
+    this.state = null;
+    this.offset = 0; // the server's clock less ours, in seconds
+    this.isFilling = true;
+    this.open = 0; // open anomalies
+    this.revision = 0;
+    this.events = [];
+    this.eventsSeen = 0;
+    /** @type {Map<string, Row>} */
+    this.rows = new Map();
+    /** @type {Row[]} */
+    this.sorted = [];
+    this.isSorted = true;
+  }
+
+  /** Return the time by the server's clock, in seconds. */
+  now() {
+    return Date.now() / 1000 + this.offset;
+  }
+
+  takeHello(hello) {
+    this.hello = hello;
+    this.state = null;
+    this.isFilling = true;
+  }
+
+  takeState(state) {
+    const offset = state.now - Date.now() / 1000;
+    // a message that was held up makes the server's clock look late, never early: the greatest difference is the best
+    if (this.state === null || Math.abs(offset - this.offset) > 3) this.offset = offset;
+    else this.offset = Math.max(this.offset, offset);
+    this.state = state;
+  }
+
+  takeRows({ reset, more, rows, gone }) {
+    if (reset) {
+      this.rows.clear();
+      this.sorted = [];
+      this.open = 0;
+    }
+    for (const told of rows) this.#take(told);
+    if (gone.length) {
+      const left = new Set();
+      for (const id of gone) {
+        const row = this.rows.get(id);
+        if (!row) continue;
+        this.open -= row.anomalies.length;
+        this.rows.delete(id);
+        left.add(row);
+      }
+      if (left.size) this.sorted = this.sorted.filter((row) => !left.has(row));
+    }
+    this.isFilling = more;
+    this.revision++;
+  }
+
+  takeEvents({ items }, isFirst) {
+    if (isFirst) this.events = [];
+    this.events.push(...items);
+    this.eventsSeen += items.length;
+    if (this.events.length > EVENTS_KEPT) this.events.splice(0, this.events.length - EVENTS_KEPT);
+  }
+
+  /** Return the rows, those with anomalies first, then what lives, then what is over; the latest change first. */
+  ordered() {
+    if (!this.isSorted) {
+      this.sorted.sort(byUrgency);
+      this.isSorted = true;
+    }
+    return this.sorted;
+  }
+
+  /** Return how grave a kind of anomaly is. */
+  severity(kind) {
+    return this.hello?.severities[kind] ?? "warning";
+  }
+
+  /** Return the sign of a status. */
+  glyph(status) {
+    return this.hello?.glyphs[status] ?? "?";
+  }
+
+  /** Return how many rows each status has. */
+  counts() {
+    const counts = new Map();
+    for (const row of this.rows.values()) counts.set(row.status, (counts.get(row.status) ?? 0) + 1);
+    return counts;
+  }
+
+  /** Return the statuses in the model's order, then `vanished`, then what else there is. */
+  statuses(counts) {
+    const known = [...(this.hello?.statuses ?? []), "vanished"];
+    const others = [...counts.keys()].filter((status) => !known.includes(status)).sort();
+    return [...known, ...others];
+  }
+
+  #take([id, task, status, since, phase, progress, seen, anomalies, created, over]) {
+    let row = this.rows.get(id);
+    const isNew = row === undefined;
+    if (isNew) {
+      row = { id, version: 0, text: "" };
+      this.rows.set(id, row);
+      this.sorted.push(row);
+    } else this.open -= row.anomalies.length;
+    this.open += anomalies.length;
+    if (isNew || row.task !== task || row.phase !== phase)
+      row.text = `${id}\n${task ?? ""}\n${phase ?? ""}`.toLowerCase();
+    let gravest = 0;
+    let moved = since ?? created ?? 0;
+    for (const [kind, at] of anomalies) {
+      gravest = Math.max(gravest, GRAVITY[this.severity(kind)] ?? 1);
+      if (at > moved) moved = at;
+    }
+    const rank = gravest ? 3 - gravest : over ? 5 : 4;
+    if (isNew || rank !== row.rank || moved !== row.moved) this.isSorted = false;
+    Object.assign(row, { task, status, since, phase, progress, seen, anomalies, created, over, rank, moved });
+    row.version++;
+  }
+}
+
+function byUrgency(one, other) {
+  return one.rank - other.rank || other.moved - one.moved || (one.id < other.id ? -1 : 1);
+}

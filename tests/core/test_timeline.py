@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 
 import attrs
@@ -302,3 +302,16 @@ def test_timelines_of_a_tracker_are_in_order(script: list, reads: list, dropped:
     assert_in_order(made)
     if dropped == 0 and reader.tracker.status("e") is not None:
         assert made.status == reader.tracker.status("e")
+
+
+def test_it_can_be_told_by_other_clocks():
+    """In another time zone it is the same timeline, each time told by the clocks there."""
+    scene = Scene()
+    for status, at in (("queued", 0), ("running", 10), ("paused", 20), ("paused", 60), ("running", 80)):
+        scene.see(status, at)
+    made = timeline(scene.events, now=90)
+    there = made.in_zone(timezone(timedelta(hours=5, minutes=30)))
+    assert there == made
+    assert made.flags
+    times = [there.begin, there.end, *(stay.begin for stay in there.stays), *(flag.at for flag in there.flags)]
+    assert {time.utcoffset() for time in times} == {timedelta(hours=5, minutes=30)}

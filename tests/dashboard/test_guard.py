@@ -75,6 +75,14 @@ async def test_what_browsers_say_of_the_asker(ask, site, status):
     assert (await ask("/api/x", headers={"Sec-Fetch-Site": site}))[0] == status
 
 
+async def test_a_link_elsewhere_opens_the_empty_page(ask):
+    """A link in a mail or a chat may lead to the page, which holds nothing; it may lead to nothing else."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert (await ask("/", headers=headers))[0] == 200
+    for path in ("/api/x", "/static/x.js", "/download/k/n"):
+        assert (await ask(path, headers=headers))[0] == 403
+
+
 @pytest.mark.parametrize(
     "given",
     [None, "", "Bearer", "Bearer ", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer \xff"],

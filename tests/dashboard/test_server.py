@@ -163,6 +163,26 @@ async def test_a_timeline_is_drawn(client, monitor, service):
         assert " style=" not in picture
 
 
+async def test_a_timeline_is_told_by_the_clocks_of_the_page(client, monitor, service):
+    """The page says how far its clocks are ahead of UTC; what makes no sense counts as little as it can."""
+    service.add(Plan(id="a", steps=[Step("running"), Step("completed", 0.1)]))
+    await monitor.wait("a", timeout=20)
+    for offset, told in (("330", "UTC+05:30"), ("-60", "UTC-01:00"), ("999999", "UTC+16:00"), ("x", "UTC")):
+        status, picture = await client.ask(f"/api/timeline?id=a&offset={offset}")
+        assert (status, f"{told}<" in picture) == (200, True)
+
+
+async def test_a_very_long_id(client, monitor, service):
+    """The service chooses ids: one of ten thousand characters can be asked for."""
+    name = "ü" * 5000
+    service.add(Plan(id=name, steps=[Step("running"), Step("completed", 0.1)]))
+    async with client.stream() as take:
+        await take()
+        monitor.watch_all()
+        shown = await client.until(name, lambda shown: shown["row"][2] == "completed")
+        assert shown["execution"]["id"] == name
+
+
 async def test_the_model_is_drawn(client, monitor):
     """The model is a picture with a place for the count of each status."""
     status, picture = await client.ask("/api/model")

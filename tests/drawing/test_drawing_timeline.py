@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import combinations
 from xml.etree.ElementTree import fromstring, tostring
 
@@ -334,3 +334,18 @@ def test_hatching_does_not_leave_its_rectangle(width, height):
     for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", path):
         assert 9.99 <= float(x) <= 10.01 + width
         assert 19.99 <= float(y) <= 20.01 + height
+
+
+@pytest.mark.parametrize(("minutes", "name"), [(330, "UTC+05:30"), (-210, "UTC-03:30"), (0, "UTC")])
+def test_times_are_those_of_the_zone(minutes, name):
+    """Axis and tooltips are told by the clocks of the timeline's zone: full hours there have ticks, and it is named."""
+    zone = timezone(timedelta(minutes=minutes))
+    timeline = Life().see(("queued", 0), ("running", 600)).timeline(now=6 * 3600)
+    root = parsed(timeline_svg(timeline.in_zone(zone)))
+    begin = timeline.begin.astimezone(zone)
+    ticks = texts(root, "tick")
+    assert len(ticks) > 3
+    assert all(re.fullmatch(r"\d\d:00", text) for text in ticks)
+    assert ticks[1] == f"{begin.hour + 2 - (begin.minute == 0):02}:00"
+    assert texts(root, "caption") == [f"27 Nov 2026, {name}"]
+    assert f"{begin:%H:%M:%S}.000 {name}" in title(of_class(root, "stay")[0])

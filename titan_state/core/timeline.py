@@ -6,8 +6,9 @@ It says when something is to be drawn, and how well that is known; how it looks 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from itertools import accumulate
+from typing import Any
 
 import attrs
 
@@ -140,6 +141,16 @@ class Timeline:
     is_finished: bool
     missing: int = 0
 
+    def in_zone(self, zone: tzinfo) -> Timeline:
+        """Return the same timeline, told by the clocks of a time zone."""
+        return attrs.evolve(
+            self,
+            stays=tuple(attrs.evolve(one, **_in_zone(one, zone)) for one in self.stays),
+            flags=tuple(attrs.evolve(one, **_in_zone(one, zone)) for one in self.flags),
+            marks=tuple(attrs.evolve(one, **_in_zone(one, zone)) for one in self.marks),
+            **_in_zone(self, zone),
+        )
+
     @classmethod
     def of(cls, events: Sequence[Event], *, now: datetime, terminal: Collection[str]) -> Timeline:
         """Return the timeline that events tell.
@@ -230,8 +241,7 @@ def _entered(dated: Sequence[tuple[Event, datetime]]) -> list[Stay]:
             stays.append(
                 Stay(
                     status=event.dest,
-                    begin=before
-                    - span * left / len(group),  # when each was entered nobody saw: the time is shared out evenly
+                    begin=before - span * left / len(group),  # nobody saw when: the time is shared out evenly
                     is_inferred=event.inferred or left > 0,
                     is_forced=event.forced,
                     cause=event.cause,
@@ -240,6 +250,11 @@ def _entered(dated: Sequence[tuple[Event, datetime]]) -> list[Stay]:
                 )
             )
     return stays
+
+
+def _in_zone(one: attrs.AttrsInstance, zone: tzinfo) -> dict[str, Any]:
+    values = {field.name: getattr(one, field.name) for field in attrs.fields(type(one))}
+    return {name: value.astimezone(zone) for name, value in values.items() if isinstance(value, datetime)}
 
 
 def _not_before(floor: datetime | None, moment: datetime) -> datetime:
@@ -294,15 +309,9 @@ def _flags(dated: Sequence[tuple[Event, datetime]], begin: datetime) -> tuple[Fl
             if not ended:
                 rule = RULES[event.kind]
                 since = min(max(event.since, begin), at)
+                first = rule.check_first
                 told = f"until {event.message}"
                 flags.append(
-                    Flag(
-                        kind=event.kind,
-                        severity=rule.severity,
-                        message=told,
-                        check_first=rule.check_first,
-                        at=since,
-                        until=at,
-                    )
+                    Flag(kind=event.kind, severity=rule.severity, message=told, check_first=first, at=since, until=at)
                 )
     return tuple(sorted(flags, key=lambda flag: flag.at))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,13 +60,7 @@ class Downloads:
         path, task = found
         task.cancel()
         name = quote(path.name)
-        response = web.FileResponse(path, headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}"})
-        try:
-            await response.prepare(request)
-            await response.write_eof()
-        finally:
-            await asyncio.to_thread(shutil.rmtree, path.parent, True)
-        return response
+        return _Once(path, headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}"})
 
     async def close(self) -> None:
         """Remove what was not fetched."""
@@ -81,3 +76,13 @@ class Downloads:
         await self._clock.sleep(GOOD_S)
         path, _ = self._ready.pop(key)
         await asyncio.to_thread(shutil.rmtree, path.parent, True)
+
+
+class _Once(web.FileResponse):
+    """A file that is removed, with its directory, once it was sent, or could not be."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        try:
+            return await super().prepare(request)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, self._path.parent, True)

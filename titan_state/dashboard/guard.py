@@ -69,7 +69,8 @@ class Guard:
         origin = request.headers.get("Origin")
         if origin is not None and origin != f"{request.scheme}://{request.host}":
             return 403, "a page of another origin asked"
-        if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        is_link = request.path == "/" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+        if not is_link and request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
             return 403, "a page of another site asked"
         if not request.path.startswith("/api/"):
             return None

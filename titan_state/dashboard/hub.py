@@ -41,7 +41,7 @@ SURVEY_S: Final = 1.0
 STATE_S: Final = 2.0
 """How often it is told, at least, how the monitor fares; also that the dashboard is there."""
 
-WHOLE_S: Final = 60.0
+WHOLE_S: Final = 300.0
 """How often everything is compared: what is watched no longer shows only so."""
 
 RELOAD_S: Final = 2.0

@@ -134,6 +134,7 @@ def state(survey: Survey | None, *, now: float, seen: float | None, why: str, bl
     shown: dict[str, Any] = {"now": now, "seen": seen, "is_live": survey is not None, "why": why, "hidden": hidden}
     names = ("dark_s", "limit", "left", "spent", "requests", "throttled", "delay_s", "per_minute", "pages", "singles")
     shown |= {name: None if survey is None else getattr(survey, name) for name in names}
+    shown["watches"] = None if survey is None else watches(survey.watched)
     shown["blind"] = None
     if survey is not None and survey.blind_since is not None:
         rule = RULES[AnomalyKind.BLIND]

@@ -6,11 +6,10 @@ Who may ask is the guard's business, what the page is told that of `hub.py` and 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, Self
+from datetime import timedelta, timezone
+from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
 from aiohttp_sse import sse_response
@@ -19,29 +18,29 @@ from titan_state.clock import SystemClock
 from titan_state.core.lifecycle import Action
 from titan_state.core.timeline import Timeline
 from titan_state.dashboard import messages
+from titan_state.dashboard.answers import (
+    add_headers,
+    asked,
+    errors,
+    number_of,
+    picture,
+    question_of,
+    refused,
+    static_files,
+    text_of,
+)
 from titan_state.dashboard.details import details, readable
 from titan_state.dashboard.downloads import Downloads
-from titan_state.dashboard.guard import HEADERS, LOOPBACK, Guard
+from titan_state.dashboard.guard import LOOPBACK, Guard
 from titan_state.dashboard.hub import Hub
 from titan_state.dashboard.sources import MonitorSource
 from titan_state.drawing.model import model_svg
 from titan_state.drawing.timeline import timeline_svg
-from titan_state.errors import (
-    ActionRejectedError,
-    ConfigurationError,
-    ExecutionNotFoundError,
-    IllegalActionError,
-    NotFoundError,
-    OutputsUnavailableError,
-    ResultsNotReadyError,
-    TitanStateError,
-    UnknownActionError,
-    shorten,
-)
+from titan_state.errors import ConfigurationError, shorten
 from titan_state.monitor.monitor import Monitor
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Collection
 
     from titan_state.clock import Clock
     from titan_state.dashboard.sources import Source
@@ -59,15 +58,11 @@ WIDEST: Final = 4000
 USUAL_WIDTH: Final = 900
 """How wide a timeline is drawn, in pixels."""
 
-KINDS: Final = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
+MOST_EAST: Final = 16 * 60
+"""How far the clocks of a page are ahead of UTC at most, or behind, in minutes."""
 
-CONFLICTS: Final = (IllegalActionError, ActionRejectedError, OutputsUnavailableError, ResultsNotReadyError)
-"""Errors that say that a thing cannot be done with this execution now."""
+LONGEST_LINE: Final = 64 * 1024
+"""The longest first line of a request, in bytes: it names an execution, whose id is the service's choice."""
 
 
 class Dashboard:
@@ -113,11 +108,11 @@ class Dashboard:
         self._clock = clock or SystemClock()
         self._hub = Hub(self._source, self._clock)
         self._downloads = Downloads(self._clock)
-        self._files = _files()
+        self._files = static_files()
         self._runner: web.AppRunner | None = None
         guard = Guard(self.token, {*names, host})
-        self._app = web.Application(middlewares=[guard.middleware, _errors], client_max_size=LARGEST_QUESTION)
-        self._app.on_response_prepare.append(_add_headers)
+        self._app = web.Application(middlewares=[guard.middleware, errors], client_max_size=LARGEST_QUESTION)
+        self._app.on_response_prepare.append(add_headers)
         self._app.add_routes(
             [
                 web.get("/", self._file),
@@ -148,7 +143,7 @@ class Dashboard:
         return self._host in LOOPBACK
 
     async def __aenter__(self) -> Self:
-        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=1.0, max_line_size=LONGEST_LINE)
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._host, self.port)
@@ -184,7 +179,7 @@ class Dashboard:
     async def _file(self, request: web.Request) -> web.StreamResponse:
         found = self._files.get(request.match_info.get("name", "index.html"))
         if found is None:
-            return _refused(404, "there is no such file")
+            return refused(404, "there is no such file")
         body, kind = found
         return web.Response(body=body, content_type=kind, charset="utf-8")
 
@@ -201,112 +196,42 @@ class Dashboard:
         return response
 
     async def _execution(self, request: web.Request) -> web.StreamResponse:
-        execution_id = _asked(request)
+        execution_id = asked(request)
         now = self._clock.now()
         found = await details(self._source, execution_id, self._hub.sight(execution_id), now)
         if found is None:
-            return _refused(404, "nothing is known of this execution")
+            return refused(404, "nothing is known of this execution")
         return web.json_response(found, dumps=messages.text)
 
     async def _timeline(self, request: web.Request) -> web.StreamResponse:
-        events = await self._source.journal.history(_asked(request))
+        events = await self._source.journal.history(asked(request))
         if not events:
-            return _refused(404, "nothing is written down of this execution")
+            return refused(404, "nothing is written down of this execution")
         timeline = Timeline.of(events, now=self._clock.now(), terminal=self._source.lifecycle.terminal)
-        width = request.query.get("width", "")
-        pixels = int(width) if width.isdecimal() and len(width) < 6 else USUAL_WIDTH
-        return _picture(timeline_svg(timeline, width=min(max(pixels, NARROWEST), WIDEST)))
+        width = min(max(number_of(request, "width", USUAL_WIDTH), NARROWEST), WIDEST)
+        east = timedelta(minutes=min(max(number_of(request, "offset", 0), -MOST_EAST), MOST_EAST))
+        return picture(timeline_svg(timeline.in_zone(timezone(east)), width=width))
 
     async def _model(self, request: web.Request) -> web.StreamResponse:
-        return _picture(model_svg(self._source.lifecycle))
+        return picture(model_svg(self._source.lifecycle))
 
     async def _act(self, request: web.Request) -> web.StreamResponse:
-        question = await _question(request)
-        action = Action(_text(question, "action"))
-        execution = await self._source.act(_text(question, "id"), action)
+        question = await question_of(request)
+        action = Action(text_of(question, "action"))
+        execution = await self._source.act(text_of(question, "id"), action)
         told = f"{action} was accepted; it was {shorten(execution.status)} when it was seen last."
         return web.json_response({"text": told}, dumps=messages.text)
 
     async def _results(self, request: web.Request) -> web.StreamResponse:
-        execution_id = _text(await _question(request), "id")
+        execution_id = text_of(await question_of(request), "id")
         found = await self._source.results(execution_id)
         shown = readable(self._source, found.row_count, found.fields, self._clock.now())
         return web.json_response(shown, dumps=messages.text)
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
-        question = await _question(request)
-        execution_id, form = _text(question, "id"), question.get("format")
+        question = await question_of(request)
+        execution_id, form = text_of(question, "id"), question.get("format")
         if form != "json" and form != "csv":
             raise ConfigurationError("the format is json or csv")
         link = await self._downloads.add(lambda directory: self._source.save(execution_id, form, directory))
         return web.json_response({"url": link})
-
-
-@web.middleware
-async def _errors(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Answer errors as JSON, in the words of this library."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        return _refused(error.status, shorten(error.reason))
-    except CONFLICTS as error:
-        return _refused(409, str(error))
-    except (NotFoundError, ExecutionNotFoundError) as error:
-        return _refused(404, str(error))
-    except (ConfigurationError, UnknownActionError) as error:
-        return _refused(400, str(error))
-    except (TitanStateError, OSError) as error:
-        return _refused(502, str(error))
-
-
-def _refused(status: int, reason: str) -> web.Response:
-    return web.json_response({"error": shorten(reason, messages.LONGEST_TEXT)}, status=status, dumps=messages.text)
-
-
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.pop("Server", None)
-
-
-def _asked(request: web.Request) -> str:
-    """Return the id of the execution that is asked for."""
-    execution_id = request.query.get("id")
-    if not execution_id:
-        raise ConfigurationError("name an execution: ?id=")
-    return execution_id
-
-
-async def _question(request: web.Request) -> dict[str, Any]:
-    """Return what was asked, an object of JSON."""
-    try:
-        question = json.loads(await request.text())
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError("this is no JSON") from error
-    if not isinstance(question, dict):
-        raise ConfigurationError("this is no JSON object")
-    return question
-
-
-def _text(question: dict[str, Any], name: str) -> str:
-    value = question.get(name)
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{name} must be a text")
-    return value
-
-
-def _picture(svg: str) -> web.Response:
-    return web.Response(text=svg, content_type="image/svg+xml", charset="utf-8")
-
-
-def _files() -> dict[str, tuple[bytes, str]]:
-    """Return the files of the page, with their kinds."""
-    found = [*files("titan_state.dashboard").joinpath("static").iterdir()]
-    found.append(files("titan_state.drawing").joinpath("figures.css"))
-    return {
-        one.name: (one.read_bytes(), KINDS[suffix])
-        for one in found
-        if (suffix := f".{one.name.rpartition('.')[2]}") in KINDS
-    }

@@ -1,4 +1,7 @@
-"""Timescale: where a moment stands on an axis, and which moments are written there. All times are UTC, and say so."""
+"""Timescale: where a moment stands on an axis, and which moments are written there.
+
+Times are written by the clocks of their own zone, UTC unless somebody has changed it, and say which that is.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,19 @@ def seconds_of(moment: datetime) -> float:
 
 def exact_time(moment: datetime) -> str:
     """Return date and time to the millisecond, for a tooltip: `2026-11-27 12:00:01.250 UTC`."""
-    utc = moment.astimezone(UTC)
-    return f"{utc.replace(tzinfo=None).isoformat(' ', timespec='milliseconds')} UTC"
+    return f"{moment.replace(tzinfo=None).isoformat(' ', timespec='milliseconds')} {zone_name(moment)}"
+
+
+def zone_name(moment: datetime) -> str:
+    """Return how far the clocks of a moment's zone are ahead: `UTC`, `UTC+02:00`."""
+    offset = moment.utcoffset() or timedelta(0)
+    minutes = round(offset.total_seconds() / 60)
+    return f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}" if minutes else "UTC"
 
 
 def day(moment: datetime) -> str:
     """Return a date for people: `27 Nov 2026`. The machine's language has no say in it."""
-    utc = moment.astimezone(UTC)
-    return f"{utc.day} {_MONTHS[utc.month - 1]} {utc.year}"
+    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
 
 
 @attrs.frozen
@@ -94,7 +102,7 @@ class Timescale:
         if self.is_relative:
             return f"seconds after {exact_time(self.begin)}"
         first, last = day(self.begin), day(self.end)
-        return f"{first}, UTC" if first == last else f"{first} to {last}, UTC"
+        return f"{first if first == last else f'{first} to {last}'}, {zone_name(self.begin)}"
 
     def ticks(self, apart: float = 84) -> list[Tick]:
         """Return the moments that are written, at least `apart` pixels from each other."""
@@ -102,7 +110,8 @@ class Timescale:
         if not self.seconds:
             return [Tick(self.left, "0 s")]
         step = next((step for step in _STEPS if self.seconds / step <= most), _STEPS[-1])
-        zero = 0.0 if not self.is_relative else seconds_of(self.begin)
+        offset = self.begin.utcoffset() or timedelta(0)
+        zero = seconds_of(self.begin) if self.is_relative else -offset.total_seconds()
         begin, end = (seconds_of(moment) - zero for moment in (self.begin, self.end))
         places = range(ceil(begin / step), floor(end / step) + 1)
         return [self._tick(zero, place * step, step) for place in places]
@@ -111,14 +120,14 @@ class Timescale:
         if self.is_relative:
             share = at / self.seconds
             return Tick(self.left + (self.right - self.left) * share, f"{at:.1f} s" if step < 1 else f"{at:.0f} s")
-        moment = min(max(EPOCH + timedelta(seconds=zero + at), self.begin), self.end)
+        moment = EPOCH + timedelta(seconds=zero + at)
+        moment = min(max(moment, self.begin), self.end).astimezone(self.begin.tzinfo)
         return Tick(self.x(moment), _label(moment, step))
 
 
 def _label(moment: datetime, step: float) -> str:
-    utc = moment.astimezone(UTC)
     if step >= _YEAR:
-        return str(utc.year)
-    if step >= _DAY or (utc.hour, utc.minute, utc.second) == (0, 0, 0):
-        return f"{utc.day} {_MONTHS[utc.month - 1]}"
-    return f"{utc:%H:%M}" if step >= 60 else f"{utc:%H:%M:%S}"
+        return str(moment.year)
+    if step >= _DAY or (moment.hour, moment.minute, moment.second) == (0, 0, 0):
+        return f"{moment.day} {_MONTHS[moment.month - 1]}"
+    return f"{moment:%H:%M}" if step >= 60 else f"{moment:%H:%M:%S}"

@@ -1,6 +1,6 @@
 // Header: what is watched, whether the connection stands, and what requests are left. It draws what it is given.
 
-import { element, fill, mark, one, say } from "./elements.js";
+import { element, fill, one, say } from "./elements.js";
 import { announce } from "./notices.js";
 import { clock, count, counted, delay, plain } from "./wording.js";
 
@@ -26,9 +26,11 @@ export class Header {
   }
 
   #watched() {
-    const { hello } = this.store;
-    if (hello === null || hello === this.told) return;
+    const { hello, state } = this.store;
+    const watches = state?.watches ?? hello?.watches; // it may grow while the page is open
+    if (hello === null || (hello === this.told && watches === this.watches)) return;
     this.told = hello;
+    this.watches = watches;
     const part = (label, value, whole = value) =>
       value
         ? element(
@@ -40,7 +42,7 @@ export class Header {
         : null;
     fill(
       one("watched"),
-      part("Watching", hello.watches),
+      part("Watching", watches),
       part("of", hello.origin),
       part("account", hello.account),
       part("journal", hello.journal?.split("/").pop(), hello.journal),
@@ -59,7 +61,6 @@ export class Header {
       if (hasLimit) {
         const share = state.limit ? Math.max(0, Math.min(1, state.left / state.limit)) : 0;
         one("meter").firstElementChild.style.transform = `scaleX(${share})`;
-        mark(one("meter"), "data-low", share < 0.1 ? "" : null);
       }
     }
     const spent = isKnown && state.spent !== null ? `${count(state.spent)} spent in the last minute` : "";

@@ -115,7 +115,7 @@ export class Record {
             element(
               "span.when",
               { title: moment(flag.at) },
-              flag.until === null ? `since ${clock(flag.at)}` : `${clock(flag.at)} to ${clock(flag.until)}: over`,
+              span(flag),
             ),
           ),
           element("p", {}, plain(flag.message, 1000)),
@@ -149,6 +149,11 @@ export class Record {
       events.length ? null : element("li.empty", {}, "Nothing is written down yet."),
     );
   }
+}
+
+function span({ at, until }) {
+  if (until === null) return `since ${clock(at)}`;
+  return until === at ? `at ${clock(at)}` : `${clock(at)} to ${clock(until)}: over`;
 }
 
 // The sentence says so already; these only say how it looks.

@@ -86,12 +86,12 @@ export class Store {
 
   /** Return how grave a kind of anomaly is. */
   severity(kind) {
-    return this.hello?.severities[kind] ?? "warning";
+    return own(this.hello?.severities, kind) ?? "warning";
   }
 
   /** Return the sign of a status. */
   glyph(status) {
-    return this.hello?.glyphs[status] ?? "?";
+    return own(this.hello?.glyphs, status) ?? "?";
   }
 
   /** Return how many rows each status has. */
@@ -134,4 +134,9 @@ export class Store {
 
 function byUrgency(one, other) {
   return one.rank - other.rank || other.moved - one.moved || (one.id < other.id ? -1 : 1);
+}
+
+// A service may call a status "constructor": what every object has is none of ours.
+function own(table, name) {
+  return table && Object.hasOwn(table, name) ? table[name] : undefined;
 }

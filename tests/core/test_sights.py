@@ -76,7 +76,7 @@ def test_an_execution_that_is_gone(tracker):
 
 
 def test_a_status_outside_the_model(tracker):
-    """It is shown as the service says it, and it is not over."""
+    """It is shown as the service says it, and is not over."""
     seen(tracker, "throttled", 10)
     sight = tracker.sight("e")
     assert (sight.status, sight.is_over, [kind for kind, _ in sight.anomalies]) == (
@@ -84,6 +84,28 @@ def test_a_status_outside_the_model(tracker):
         False,
         ["unknown_status"],
     )
+
+
+def test_a_status_outside_the_model_after_one_of_it(tracker):
+    """What the service says now is shown, since that was noticed; and the known status again once it says so."""
+    seen(tracker, "running", 10)
+    seen(tracker, "on_hold", 20)
+    sight = tracker.sight("e")
+    assert (sight.status, sight.since, sight.is_over) == ("on_hold", ZERO + 20, False)
+    assert rows(tracker) == [sight]
+    seen(tracker, "running", 40)
+    assert (tracker.sight("e").status, tracker.sight("e").anomalies) == ("running", ())
+
+
+def test_only_what_was_noted_since(tracker):
+    """A board that looks again is told only of what was let go or adopted meanwhile, the latest first."""
+    for number in range(4):
+        old = Execution(f"old-{number}", "completed", finished_at=date(-500))
+        tracker.observe(old, sent_at=21, received_at=22, baseline=Baseline(date(0)))
+    assert tracker.noted == 4
+    assert [one.id for one in tracker.sights_of_notes(2, most=9)] == ["old-3", "old-2"]
+    assert [one.id for one in tracker.sights_of_notes(most=3)] == ["old-3", "old-2", "old-1"]
+    assert list(tracker.sights_of_notes(4, most=9)) == []
 
 
 def test_what_was_never_seen(tracker):
@@ -102,7 +124,7 @@ def test_what_remains_of_an_execution(tracker):
     tracker.observe(old, sent_at=21, received_at=22, baseline=Baseline(date(0)))
     tracker.tick(200)
     assert tracker.record("e") is None
-    notes = {one.id: one for one in tracker.sights_of_notes()}
+    notes = {one.id: one for one in tracker.sights_of_notes(most=9)}
     assert notes == {
         "e": Sight("e", "t", "failed", is_over=True),
         "old": Sight("old", "t", "completed", is_over=True),
@@ -118,7 +140,7 @@ def test_what_nobody_watches_is_not_shown(tracker):
     seen(tracker, "running", 10)
     tracker.forget("e", at=12)
     assert tracker.sight("e") is None
-    assert list(tracker.sights_of_notes()) == []
+    assert list(tracker.sights_of_notes(most=9)) == []
     assert rows(tracker) == [None]
 
 

@@ -42,9 +42,27 @@ async def test_only_what_was_seen_since(service, monitor, clock, until):
         monitor.watch("a")
         await until(lambda: [one.status for one in monitor.executions()] == ["completed"])
         first = monitor.survey()
-        assert monitor.survey(after=clock.time()).sights == ()
-        assert [one.id for one in monitor.survey(after=clock.time(), ids={"a", "x"}).sights] == ["a"]
+        mark = (clock.time(), 0)
+        assert monitor.survey(after=mark).sights == ()
+        assert [one.id for one in monitor.survey(after=mark, ids={"a", "x"}).sights] == ["a"]
         assert first.watched.id_count == 1
+
+
+async def test_what_was_adopted_since(service, monitor, clock, until):
+    """What had finished before the watch began is told once, when it was found out."""
+    for name in "ab":
+        service.add(Plan(id=name, steps=[Step("running"), Step("completed")]))
+    await clock.advance(60)
+    async with monitor:
+        mark = monitor.survey().mark
+        monitor.watch_all()
+        await until(lambda: monitor.survey(after=mark).noted == 2)
+        survey = monitor.survey(after=mark)
+        assert {(one.id, one.status, one.is_over) for one in survey.sights} == {
+            ("a", "completed", True),
+            ("b", "completed", True),
+        }
+        assert monitor.survey(after=survey.mark).sights == ()
 
 
 async def test_tasks_are_named_up_to_a_number(monitor):
@@ -116,7 +134,7 @@ async def test_another_program_is_told_the_same(titan_service, path):
             assert found.fields
             with pytest.raises(ResultsNotReadyError):
                 await other.results("b")
-            later = await other.survey(after=survey.at, ids=["a"])
+            later = await other.survey(after=survey.mark, ids=["a"])
             assert "a" in {one.id for one in later.sights}
             assert not later.is_whole
 

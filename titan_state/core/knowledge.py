@@ -5,6 +5,7 @@ Nothing in here changes what is known: that is the tracker's business, which fil
 
 from __future__ import annotations
 
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -172,9 +173,19 @@ class Knowledge:
             if sight is not None:
                 yield sight
 
-    def sights_of_notes(self) -> Iterator[Sight]:
-        """Hand out what is known of executions that have finished and are not kept in full any more."""
-        for execution_id, note in self._retention.notes():
+    @property
+    def noted(self) -> int:
+        """How many executions were let go, or adopted, in all: the `after` of the next `sights_of_notes`."""
+        return self._retention.count
+
+    def sights_of_notes(self, after: int = 0, *, most: int) -> Iterator[Sight]:
+        """Hand out what is known of executions that have finished and are not kept in full, the latest first.
+
+        Args:
+            after: Only of those of which that is so since `noted` was this.
+            most: How many at most.
+        """
+        for execution_id, note in islice(self._retention.notes(), min(most, self.noted - after)):
             sight = of_note(execution_id, note)
             if sight is not None:
                 yield sight

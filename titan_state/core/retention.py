@@ -73,6 +73,7 @@ class Retention:
     Attributes:
         floor: No execution that was forgotten altogether has had an event with a higher number.
         horizon: What ended before this, in seconds since 1970, may have been forgotten altogether.
+        count: How many notes were taken in all.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Retention:
         """
         self.floor = 0
         self.horizon = -inf
+        self.count = 0
         self._records = records
         self._changed = changed
         self._size = generation
@@ -107,9 +109,9 @@ class Retention:
         return self._young.get(execution_id) or self._old.get(execution_id)
 
     def notes(self) -> Iterator[tuple[str, Note]]:
-        """Hand out what remains of every execution that is not kept in full."""
-        yield from self._young.items()
-        yield from ((name, note) for name, note in self._old.items() if name not in self._young)
+        """Hand out what remains of every execution that is not kept in full, the latest first."""
+        yield from reversed(self._young.items())
+        yield from ((name, note) for name, note in reversed(self._old.items()) if name not in self._young)
 
     def remembers_end(self, execution_id: str) -> bool:
         """Return whether an execution is remembered as finished."""
@@ -213,7 +215,9 @@ class Retention:
             self._latest_old, self._latest = self._latest, -inf
             self._highest_old, self._highest = self._highest, 0
             self._shared = {}
+        self._young.pop(execution_id, None)  # the latest come last
         self._young[execution_id] = self._shared.setdefault(note, note)
+        self.count += 1
         self._latest = max(self._latest, ended)
         self._highest = max(self._highest, note.seq)
 

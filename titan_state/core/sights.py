@@ -36,7 +36,7 @@ class Sight:
     Attributes:
         id: Its id.
         task_id: The task that it is a run of.
-        status: The status that it was last seen in; `VANISHED` if it is gone.
+        status: The status that it was last seen in, also one outside the model; `VANISHED` if it is gone.
         since: Since when it is in that status, as far as is known.
         phase: The phase last reported.
         progress: The progress last reported, in the service's own unit.
@@ -80,9 +80,9 @@ def of_record(record: Record, *, began: float, epoch: float, terminal: Collectio
         epoch: The date at which that clock was zero.
         terminal: The terminal statuses of the model.
     """
-    status = record.status
-    if status == UNSEEN and record.rare is not None:
-        status = record.rare.odd
+    status, odd = record.status, None if record.rare is None else record.rare.open.get(AnomalyKind.UNKNOWN_STATUS)
+    if record.rare is not None and (status == UNSEEN or odd is not None):
+        status, began = record.rare.odd, began if odd is None else odd.timestamp() - epoch
     if not status:
         return None
     opened = () if record.rare is None else _opened(record.rare.open.items())

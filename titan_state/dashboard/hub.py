@@ -191,7 +191,7 @@ class Hub:
             return self._board.merge(())
         is_whole = self._survey is None or now - self._whole_at >= WHOLE_S
         before, self._surveyed_at = self._survey, now
-        after = None if is_whole or before is None else before.at
+        after = None if is_whole or before is None else before.mark
         self._survey = await self._source.survey(after, {event.execution_id for event in events})
         if (self._survey is None) != (before is None):
             self._told_at = -1e9  # a monitor that comes or goes is told at once

@@ -10,7 +10,7 @@ from titan_state.core.redaction import redacted
 from titan_state.core.sights import of_row
 from titan_state.errors import MonitorClosedError, TitanStateError
 from titan_state.monitor.local import local_monitor
-from titan_state.monitor.survey import Known, Survey
+from titan_state.monitor.survey import Known, Mark, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -49,7 +49,7 @@ class Source(Protocol):
         """Find out whether there is news in the journal: `journal.head` says so."""
         ...
 
-    async def survey(self, after: float | None, ids: Collection[str]) -> Survey | None:
+    async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey | None:
         """Return what is known, see `Monitor.survey`; None where no monitor runs that could be asked."""
         ...
 
@@ -103,7 +103,7 @@ class MonitorSource:
     async def look(self) -> None:
         """Do nothing: this program writes the journal."""
 
-    async def survey(self, after: float | None, ids: Collection[str]) -> Survey | None:
+    async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey | None:
         """Return what is known."""
         return self._monitor.survey(after=after, ids=ids)
 
@@ -166,7 +166,7 @@ class JournalSource:
         """Find out whether others have written something."""
         await self.journal.poll()
 
-    async def survey(self, after: float | None, ids: Collection[str]) -> Survey | None:
+    async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey | None:
         """Return what the monitor knows that writes the journal."""
         if self._path is None:
             return None

@@ -11,7 +11,7 @@ from titan_state.client.readings import ResultMetadata
 from titan_state.core.lifecycle import Action
 from titan_state.errors import ActionOutcomeUnknownError, MonitorClosedError, RunOutcomeUnknownError, TitanStateError
 from titan_state.monitor.local_server import socket_path
-from titan_state.monitor.survey import Known, Survey
+from titan_state.monitor.survey import Known, Mark, Survey
 from titan_state.monitor.wire import LONGEST, read, written
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class LocalMonitor:
         page: Page = await self._ask("list", task_id=task_id, limit=limit, offset=offset)
         return page
 
-    async def survey(self, *, after: float | None = None, ids: Collection[str] = ()) -> Survey:
+    async def survey(self, *, after: Mark | None = None, ids: Collection[str] = ()) -> Survey:
         """Return what is known and how the monitor fares; see `Monitor.survey`."""
         return Survey.from_dict(await self._ask("survey", after, list(ids)))
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from titan_state.core.execution import Execution
     from titan_state.core.explanation import Explanation
     from titan_state.monitor.streams import EventStream
-    from titan_state.monitor.survey import Known, Survey
+    from titan_state.monitor.survey import Known, Mark, Survey
 
 
 class Monitor(Runtime):
@@ -183,11 +183,11 @@ class Monitor(Runtime):
         """Return which reads were chosen of late, and why, and what mean delay to expect at the present load."""
         return self._planner.explain()
 
-    def survey(self, *, after: float | None = None, ids: Collection[str] = ()) -> Survey:
+    def survey(self, *, after: Mark | None = None, ids: Collection[str] = ()) -> Survey:
         """Return what is known and how the monitor fares at this moment, for a board.
 
         Args:
-            after: Only executions that were seen since then: the `at` of the survey before. None for all, those
+            after: Only executions that were seen since then: the `mark` of the survey before. None for all, those
                 included that have finished before they were watched, or too long ago to be kept in full.
             ids: Also these executions.
         """
@@ -197,8 +197,9 @@ class Monitor(Runtime):
         """Return what is known of one execution, and what may be done with it; nothing is asked of the service."""
         return self._surveyor.known(execution_id)
 
-    async def _answer_survey(self, after: float | None, ids: list[str]) -> dict[str, Any]:
-        return self.survey(after=after, ids=frozenset(ids)).to_dict()
+    async def _answer_survey(self, after: list[Any] | None, ids: list[str]) -> dict[str, Any]:
+        mark = None if after is None else (float(after[0]), int(after[1]))
+        return self.survey(after=mark, ids=frozenset(ids)).to_dict()
 
     async def _answer_known(self, execution_id: str) -> dict[str, Any]:
         return self.known(execution_id).to_dict()

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 MOST_TASKS: Final = 20
 """How many of the tasks that are watched are named."""
 
+MOST_NOTED: Final = 20_000
+"""How many executions that are not kept in full are told of at once, the latest ones."""
+
+Mark = tuple[float, int]
+"""Where a survey ends: what has changed since is in the next one."""
+
 
 @attrs.frozen(kw_only=True)
 class Watched:
@@ -51,7 +57,8 @@ class Survey:
     """What a monitor knows and how it fares. Dates are seconds since 1970.
 
     Attributes:
-        at: The time on the monitor's clock: the `after` of the next survey.
+        at: The time on the monitor's clock.
+        noted: How many executions it has let go, or adopted as finished, in all.
         now: The date.
         is_whole: Whether all executions are in it, not only those that were seen since the last one.
         sights: What is known of executions.
@@ -71,6 +78,7 @@ class Survey:
     """
 
     at: float
+    noted: int
     now: float
     is_whole: bool
     sights: tuple[Sight, ...]
@@ -87,6 +95,11 @@ class Survey:
     per_minute: float
     pages: int
     singles: int
+
+    @property
+    def mark(self) -> Mark:
+        """Where it ends: the `after` of the next survey."""
+        return self.at, self.noted
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON types."""
@@ -154,19 +167,20 @@ class Surveyor:
         self._explain = explain
         self._silence = Silence(service.statistics, now=clock.time)
 
-    def survey(self, after: float | None, ids: Collection[str]) -> Survey:
+    def survey(self, after: Mark | None, ids: Collection[str]) -> Survey:
         """Return what is known; see `Monitor.survey`."""
         now, tracker = self._clock.time(), self._tracker
         covers = self._watches.covers
-        found = {one.id: one for one in tracker.sights(-inf if after is None else after)}
+        since, noted = (-inf, 0) if after is None else after
+        found = {one.id: one for one in tracker.sights(since)}
         found |= {name: one for name in ids if name not in found and (one := tracker.sight(name)) is not None}
         sights = [one for one in found.values() if covers(one.id, one.task_id)]
-        if after is None:
-            sights += tracker.sights_of_notes()
+        sights += tracker.sights_of_notes(noted, most=MOST_NOTED)
         budget, statistics, explanation = self._service.budget, self._service.statistics, self._explain()
         tasks = [task for task in self._watches.lists if task is not None]
         return Survey(
             at=now,
+            noted=tracker.noted,
             now=self._clock.now().timestamp(),
             is_whole=after is None,
             sights=tuple(sights),

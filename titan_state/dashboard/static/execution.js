@@ -113,7 +113,8 @@ export class Execution {
       if (this.version !== null && version !== null) this.reload();
       this.version = version;
     }
-    this.standing = standing;
+    if (this.standing && (this.standing.kind === "unwatched") !== (standing.kind === "unwatched")) this.reload();
+    this.standing = standing; // what may be done depends on whether a monitor can be asked
     const isMissing = this.problem?.status === 404 && !row;
     one("unknown").hidden = !isMissing;
     one("known").hidden = isMissing;

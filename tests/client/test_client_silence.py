@@ -53,6 +53,16 @@ async def test_an_answer_ends_the_silence(counted, clock, silence):
     assert silence.remark() == "no answer for 10s"
 
 
+async def test_a_long_time_without_a_look_is_not_told(counted, clock, silence):
+    """Whoever looks once in hours is not told of hours of silence because a request is under way just now."""
+    await clock.advance(5 * 3600)
+    counted.requests += 1
+    assert silence.dark_s() == 0
+    counted.requests += 1
+    await clock.advance(DARK_S)
+    assert silence.remark() == "no answer for 10s"
+
+
 async def test_asking_nothing_is_no_silence(clock, silence):
     """Where all has finished nothing is read, and nothing is missing."""
     await clock.advance(3600)

@@ -47,6 +47,27 @@ def test_a_live_execution(tracker):
     assert list(tracker.sights()) == [expected]
 
 
+def test_an_execution_that_came_back_to_its_status(tracker):
+    """One that was resumed runs since then, whatever the service says of when it began; so it is after a restart."""
+    for status, at in (("running", 10), ("paused", 20), ("paused", 30), ("running", 40), ("running", 50)):
+        seen(tracker, status, at, started_at=date(4))
+    sight = tracker.sight("e")
+    assert sight.since == ZERO + 50
+    state = tracker.take_changes()
+    assert [of_row(row, MODEL.knows, MODEL.terminal) for row in state.records] == [sight]
+    again = Tracker(epoch=EPOCH)
+    again.restore(state, now=60)
+    assert again.sight("e") == sight
+
+
+def test_credentials_in_a_phase_are_not_shown(tracker):
+    """What a service writes into the phase is shown without credentials, also from a journal."""
+    for at in (10, 20):
+        seen(tracker, "running", at, phase=f"reading https://x.example/y?token=sk_live_{at}")
+    assert tracker.sight("e").phase == "reading https://x.example/y?token=[redacted]"
+    assert [one.phase for one in rows(tracker)] == [tracker.sight("e").phase]
+
+
 def test_a_finished_execution(tracker):
     """It is over, since its end by the service's date, and a journal's row says the same."""
     seen(tracker, "running", 10, task_id="t")
@@ -70,7 +91,7 @@ def test_an_execution_that_is_gone(tracker):
     for at in (20, 40):
         tracker.absent("e", sent_at=at, received_at=at + 1)
     sight = tracker.sight("e")
-    assert (sight.status, sight.is_over) == ("vanished", True)
+    assert (sight.status, sight.since, sight.is_over) == ("vanished", ZERO + 41, True)
     assert sight.anomalies == (("vanished", ZERO + 41),)
     assert rows(tracker) == [sight]
 
@@ -161,7 +182,7 @@ def test_a_sight_survives_json(tracker):
 def test_a_long_phase_is_cut(tracker):
     """A board has no room for a service's novel."""
     seen(tracker, "running", 10, phase="x" * 5000)
-    assert len(tracker.sight("e").phase) == 200
+    assert len(tracker.sight("e").phase) == 80
 
 
 def test_whose_status_is_unknown_has_no_row():

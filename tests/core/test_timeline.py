@@ -304,6 +304,21 @@ def test_timelines_of_a_tracker_are_in_order(script: list, reads: list, dropped:
         assert made.status == reader.tracker.status("e")
 
 
+def test_what_comes_and_goes_often():
+    """Each time that an anomaly is raised is a flag of its own, which ends when that time is over."""
+    events = []
+    for number in range(3000):
+        at = 10.0 * number
+        values = {"execution_id": "e", "at": date(at), "kind": AnomalyKind.FLAPPING, "message": "m"}
+        events.append(AnomalyDetected(seq=2 * number + 1, severity=Severity.WARNING, check_first="c", **values))
+        cleared = values | {"at": date(at + 4), "since": date(at)}
+        events.append(AnomalyCleared(seq=2 * number + 2, **cleared))
+    made = timeline(events, now=40_000)
+    assert [(flag.at, flag.until) for flag in made.flags] == [
+        (date(10.0 * number), date(10.0 * number + 4)) for number in range(3000)
+    ]
+
+
 def test_it_can_be_told_by_other_clocks():
     """In another time zone it is the same timeline, each time told by the clocks there."""
     scene = Scene()

@@ -7,7 +7,7 @@ from titan_state.dashboard.board import Board
 
 
 def live(name, **fields):
-    return Sight(name, "t", "running", **{"since": 1.0, "seen": 2.0} | fields)
+    return Sight(name, "t", **{"status": "running", "since": 1.0, "seen": 2.0} | fields)
 
 
 def over(name, **fields):
@@ -50,8 +50,20 @@ def test_finished_ones_beyond_a_number_are_left_out():
     odd = over("odd", since=0.5, anomalies=(("left_terminal", 1.0),))
     change = board.merge([odd, over("a", since=1.0), over("b", since=2.0), over("c", since=3.0), *map(live, "xyz")])
     assert [row.id for row in change.rows] == ["odd", "c", "x", "y", "z"]
-    assert (change.gone, board.hidden) == ([], 2)
+    assert (change.gone, board.hidden) == ([], {"a", "b"})
     change = board.merge([over("d", since=4.0)])
-    assert ([row.id for row in change.rows], change.gone, board.hidden) == (["d"], ["c"], 3)
+    assert ([row.id for row in change.rows], change.gone, len(board.hidden)) == (["d"], ["c"], 3)
+    for _ in range(3):  # one that is told again and again is left out once
+        assert not board.merge([over("a", since=1.5)])
+    assert board.hidden == {"a", "b", "c"}
     board.merge(list(board.rows.values()), is_whole=True)
-    assert board.hidden == 0
+    assert board.hidden == set()
+
+
+def test_live_ones_beyond_a_number_are_left_out():
+    """Those of which nothing has changed for the longest have no room; one that moves has."""
+    board = Board(most_live=2)
+    change = board.merge([live(name, since=since) for name, since in (("a", 1.0), ("b", 2.0), ("c", 3.0))])
+    assert ([row.id for row in change.rows], board.hidden) == (["b", "c"], {"a"})
+    change = board.merge([live("a", since=9.0, status="paused")])
+    assert ([row.id for row in change.rows], change.gone, board.hidden) == (["a"], ["b"], {"b"})

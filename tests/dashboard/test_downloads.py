@@ -86,6 +86,11 @@ async def test_what_cannot_be_saved_leaves_nothing(downloads, tmp_path):
     assert [one for root in tmp_path.iterdir() for one in root.iterdir()] == []
 
 
+async def test_two_at_once_leave_nothing(downloads):
+    """The first two that come at the same time share the place that is removed in the end."""
+    await asyncio.gather(*(downloads.add(saving("a.json", b"[]")) for _ in range(4)))
+
+
 async def test_keys_cannot_be_guessed(downloads, fetch):
     """No two links are alike, and another key gets nothing, nor does a path."""
     links = {await downloads.add(saving("a.json", b"[]")) for _ in range(3)}

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+import sqlite3
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
+from datetime import UTC, datetime
 
 import attrs
 import pytest
 
-from titan_state import Monitor, RequestBudget, Thresholds
+from titan_state import (
+    Execution,
+    JournalUnavailableError,
+    Monitor,
+    MonitorClosedError,
+    RequestBudget,
+    Thresholds,
+    Transitioned,
+)
 from titan_state.core.sights import Sight
 from titan_state.dashboard import hub as hubs
+from titan_state.dashboard import news
+from titan_state.dashboard.details import details
 from titan_state.dashboard.hub import Hub
 from titan_state.dashboard.sources import JournalSource, MonitorSource
 from titan_state.emulator import Faults, Plan, Step, TaskServiceEmulator
+from titan_state.journal.base import Commit
 from titan_state.journal.sqlite import SqliteJournal
+from titan_state.monitor.local_server import socket_path
 from titan_state.testing import ManualClock
 
 ID, TASK, STATUS, SINCE, PHASE, PROGRESS, SEEN, ANOMALIES, CREATED, OVER = range(10)
@@ -35,6 +49,32 @@ async def service(clock):
 def monitor_of(service, clock, **options):
     budget = RequestBudget(per_minute=1200)
     return Monitor(service.url, service.token, clock=clock, budget=budget, **{"drain_s": 0} | options)
+
+
+@asynccontextmanager
+async def written_journal(path, events=(), rows=()):
+    """Write a journal, and open it as one who follows it."""
+    writer = SqliteJournal(path)
+    await writer.open()
+    await writer.lead("us")
+    await writer.append(Commit(events=list(events), records=list(rows)))
+    await writer.close()
+    journal = SqliteJournal(path)
+    await journal.open()
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+def moved(name, seq):
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    execution = Execution(name, "running")
+    return Transitioned(execution_id=name, seq=seq, at=at, execution=execution, source=None, dest="running", before=at)
+
+
+def row_of(name):
+    return (name, "running", "t", *(None,) * 5, 1, 5.0, 4.0, 5.0, 0, None, None, None)
 
 
 class Page:
@@ -254,9 +294,9 @@ async def test_nothing_is_looked_for_while_nobody_watches(service, clock, open_h
             await until(lambda: page.all("state"))
         await until(lambda: not hub._pages)
         await clock.advance(1)
-        surveyed = hub._survey
+        surveyed = hub._views.survey
         await until(lambda: [one.status for one in monitor.executions()] == ["running"])
-        assert hub._survey is surveyed
+        assert hub._views.survey is surveyed
         async with hub.page() as page:
             await until(lambda: page.all("state"))
             assert page.rows["a"][STATUS] == "running"
@@ -312,30 +352,185 @@ async def test_the_journal_of_another_program(clock, open_hub, until, tmp_path):
             await follower.close()
 
 
+class Troubled:
+    """A journal that cannot be read for a while."""
+
+    def __init__(self, journal, error):
+        self.journal = journal
+        self.error = error
+
+    def __getattr__(self, name):
+        return getattr(self.journal, name)
+
+    async def log(self, *values):
+        if self.error is not None:
+            raise self.error
+        return await self.journal.log(*values)
+
+
 async def test_trouble_with_the_journal_passes(service, clock, open_hub, until, caplog):
-    """A journal that cannot be read just now is looked at again; the page goes on."""
+    """While a journal cannot be read rows and state go on; afterwards every event is told that was written then."""
+    service.add(Plan(id="a", steps=[Step("running", 30), Step("completed", 30)]))
     async with monitor_of(service, clock) as monitor:
+        monitor.watch_all()
         source = MonitorSource(monitor)
         hub = await open_hub(source)
+        async with hub.page() as page:
+            await until(lambda: page.status("a") == "queued")
+            trouble = source.journal = Troubled(source.journal, JournalUnavailableError("it is busy"))
+            await until(lambda: page.status("a") == "completed", seconds=120)
+            assert page.state["now"] > clock.now().timestamp() - 5
+            assert [event["status"] for event in page.events if event["status"]] == ["queued"]
+            assert caplog.text.count("it is busy") == 1
+            trouble.error = None
+            await until(lambda: "completed" in [event["status"] for event in page.events])
+            moves = [event["status"] for event in page.events if event["type"] == "transitioned"]
+            assert moves == ["queued", "running", "completed"]
 
-        class Broken:
-            head = 10
 
-            async def log(self, *_):
-                from titan_state import JournalUnavailableError
+async def test_a_mistake_does_not_end_the_page(service, clock, open_hub, until, caplog):
+    """What nobody thought of is logged, once, and the page goes on."""
+    service.add(Plan(id="a", steps=[Step("running", 30)]))
+    async with monitor_of(service, clock) as monitor:
+        monitor.watch_all()
+        source = MonitorSource(monitor)
+        hub = await open_hub(source)
+        async with hub.page() as page:
+            await until(lambda: page.status("a") == "queued")
+            trouble = source.journal = Troubled(source.journal, ZeroDivisionError("oh"))
+            await until(lambda: page.status("a") == "running")
+            assert caplog.text.count("ZeroDivisionError('oh')") == 1
+            trouble.error = None
+            await until(lambda: "running" in [event["status"] for event in page.events])
 
-                raise JournalUnavailableError("it is busy")
 
-            async def history(self, _):
-                return []
+def damage(path, statement):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
 
+
+async def test_an_event_that_cannot_be_read_is_passed_over(clock, open_hub, until, tmp_path):
+    """What is damaged is left out, and what comes after it is told."""
+    path = tmp_path / "journal.db"
+    async with written_journal(path, [moved("a", 1), moved("b", 1), moved("c", 1)]) as journal:
+        damage(path, "UPDATE events SET body = 'nonsense' WHERE execution_id = 'b'")
+        hub = await open_hub(JournalSource(journal))
         async with hub.page() as page:
             await until(lambda: page.all("state"))
-            whole, source.journal = source.journal, Broken()
-            await until(lambda: "it is busy" in caplog.text)
-            source.journal = whole
-            told = len(page.told)
-            await until(lambda: len(page.told) > told)
+            assert [event["execution"] for event in page.events] == ["a", "c"]
+
+
+async def test_a_journal_in_which_nothing_can_be_read(clock, open_hub, until, tmp_path, caplog, monkeypatch):
+    """It is said, once, and the page hears of the state all the same."""
+    monkeypatch.setattr(news, "MOST_STEPS", 2)
+    path = tmp_path / "journal.db"
+    async with written_journal(path, [moved(name, 1) for name in "abcdefgh"]) as journal:
+        damage(path, "UPDATE events SET body = 'nonsense'")
+        hub = await open_hub(JournalSource(journal))
+        async with hub.page() as page:
+            await until(lambda: len(page.all("state")) > 3)
+            assert page.events == []
+            assert caplog.text.count("cannot be read") == 1
+
+
+async def test_a_row_that_cannot_be_read_is_passed_over(clock, open_hub, until, tmp_path, caplog):
+    """What is damaged, or of a later version, is left out, and the rows beside it are shown."""
+    path = tmp_path / "journal.db"
+    async with written_journal(path, (), [row_of(name) for name in "abc"]) as journal:
+        damage(path, """UPDATE records SET rare = '{"open": {"of_tomorrow": "x"}}' WHERE id = 'a'""")
+        damage(path, "UPDATE records SET rare = 'nonsense' WHERE id = 'b'")
+        hub = await open_hub(JournalSource(journal))
+        async with hub.page() as page:
+            await until(lambda: page.all("state"))
+            assert list(page.rows) == ["c"]
+            assert "2 executions of" in caplog.text
+
+
+async def test_after_a_long_time_the_latest_events_are_told(service, clock, open_hub, until, monkeypatch):
+    """A page that opens after days is told the latest events, not all, and every row as it is."""
+    monkeypatch.setattr(news, "FAR", 20)
+    monkeypatch.setattr(news, "LATEST", 3)
+    async with monitor_of(service, clock) as monitor:
+        monitor.watch_all()
+        hub = await open_hub(MonitorSource(monitor))
+        async with hub.page() as page:
+            await until(lambda: page.all("state"))
+        for number in range(15):
+            service.add(Plan(id=f"e{number}", steps=[Step("running", 1), Step("completed", 5)]))
+        await until(lambda: sum(one.status == "completed" for one in monitor.executions()) == 15)
+        async with hub.page() as page:
+            await until(lambda: page.all("state"))
+            assert len(page.all("events")[0]["items"]) == 3
+            assert {row[STATUS] for row in page.rows.values()} == {"completed"}
+            assert len(page.rows) == 15
+
+
+async def test_what_is_watched_no_longer_goes(service, clock, open_hub, until):
+    """When less is watched the page shows only that, soon, and says what is watched."""
+    for name in "ab":
+        service.add(Plan(id=name, steps=[Step("running", 1)]))
+    async with monitor_of(service, clock) as monitor:
+        monitor.watch("a", "b")
+        hub = await open_hub(MonitorSource(monitor))
+        async with hub.page() as page:
+            await until(lambda: set(page.rows) == {"a", "b"})
+            monitor.unwatch("b")
+            await until(lambda: set(page.rows) == {"a"}, seconds=10)
+            await until(lambda: page.state["watches"] == "1 execution")
+
+
+@pytest.fixture
+async def answering():
+    """Be a monitor of another version, or one that hangs: answer what asks beside a journal with what is given."""
+    async with AsyncExitStack() as stack:
+
+        async def start(path, answer):
+            async def serve(reader, writer):
+                try:
+                    while await reader.readline():
+                        if answer is not None:
+                            writer.write(answer)
+                            await writer.drain()
+                finally:
+                    writer.close()
+
+            await stack.enter_async_context(await asyncio.start_unix_server(serve, socket_path(path)))
+
+        yield start
+
+
+REFUSED = {"error": {"$": "error", "type": "ConfigurationError", "args": ["it was not understood"], "state": {}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"nonsense\n", "may be of another version"),
+        (b"[]\n", "may be of another version"),
+        (b'{"result": {"at": 1}}\n', "may be of another version"),
+        (b'{"result": null}\n', "may be of another version"),
+        (json.dumps(REFUSED).encode() + b"\n", "may be of another version"),
+        (None, "runs, but does not answer"),
+    ],
+)
+async def test_a_monitor_that_cannot_be_understood(clock, open_hub, until, tmp_path, answering, answer, why):
+    """A monitor of another version, or one that hangs, is said to be that; what is written down is shown meanwhile."""
+    path = tmp_path / "journal.db"
+    async with written_journal(path, [moved("a", 1)], [row_of("a")]) as journal:
+        await answering(path, answer)
+        source = JournalSource(journal, patience_s=0.2)
+        hub = await open_hub(source)
+        async with hub.page() as page:
+            async with asyncio.timeout(20):
+                await until(lambda: page.all("state"), seconds=10_000)
+            assert not page.state["is_live"]
+            assert why in page.state["why"]
+            assert page.status("a") == "running"
+            with pytest.raises(MonitorClosedError, match=why):
+                await source.known("a")
+            shown = await details(source, "a", None, clock.now())
+            assert not any(one["allowed"] for one in shown["actions"])
+            assert why in shown["actions"][0]["reason"]
 
 
 def test_a_row_has_the_order_that_pages_know():

@@ -245,6 +245,40 @@ async def test_questions_that_make_no_sense(client, service, path, body, told):
     assert list(service.requests) == []
 
 
+async def test_questions_in_strange_clothes(client, service):
+    """A character set that there is not, and a body that says it is compressed and is not, are refused as no JSON."""
+    for headers in (
+        {"Content-Type": "application/json; charset=nonsense"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ):
+        status, told = await client.ask("/api/act", "POST", data=b'{"id": "a", "action": "stop"}', headers=headers)
+        assert status == 400
+        assert "Content-Security-Policy" in client.headers, told
+    assert list(service.requests) == []
+
+
+async def test_a_mistake_is_told_as_one(client, monitor, monkeypatch, caplog):
+    """A mistake of the dashboard's own is answered as JSON, and logged."""
+    monkeypatch.setattr(type(monitor), "known", lambda *_: 1 / 0)
+    status, told = await client.ask("/api/execution?id=a")
+    assert (status, told) == (500, {"error": "the dashboard made a mistake; its log says which"})
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_credentials_in_a_phase_are_not_told(client, monitor, service):
+    """What a service writes into the phase comes without credentials."""
+    service.add(Plan(id="a", steps=[Step("running")], phases=("get https://x.example/?token=sk_live_1",)))
+    monitor.watch("a")
+    async with client.stream() as take:
+        rows = []
+        while not rows or not rows[-1][4]:
+            kind, shown = await take()
+            rows += shown["rows"] if kind == "rows" else []
+        assert rows[-1][4] == "get https://x.example/?token=[redacted]"
+    shown = await client.execution("a")
+    assert "sk_live" not in json.dumps(shown)
+
+
 async def test_too_long_a_question(client):
     """A body without end is not read to its end."""
     question = json.dumps({"id": "a" * 1_000_000}).encode()
@@ -341,6 +375,14 @@ async def test_a_port_that_is_taken(client, monitor):
     """It says what to do."""
     with pytest.raises(ConfigurationError, match=r"cannot listen on 127.0.0.1.*--port 0"):
         async with Dashboard(MonitorSource(monitor), port=client.dashboard.port):
+            pass
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "x" * 70, "203.0.113.1"])
+async def test_a_host_that_is_none_of_this_machine(monitor, host):
+    """It says that the host is wrong, and nothing of ports."""
+    with pytest.raises(ConfigurationError, match=r"cannot listen on .*as --host$"):
+        async with Dashboard(MonitorSource(monitor), host=host):
             pass
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from titan_state import Monitor, RequestBudget, ResultsNotReadyError, Thresholds
 from titan_state.emulator import Plan, Step
+from titan_state.monitor import survey as surveys
 from titan_state.monitor.local import local_monitor
 from titan_state.monitor.survey import MOST_TASKS, Known, Survey
 
@@ -42,7 +45,8 @@ async def test_only_what_was_seen_since(service, monitor, clock, until):
         monitor.watch("a")
         await until(lambda: [one.status for one in monitor.executions()] == ["completed"])
         first = monitor.survey()
-        mark = (clock.time(), 0)
+        assert first.left_out == 0
+        mark = (first.run, clock.time(), first.noted)
         assert monitor.survey(after=mark).sights == ()
         assert [one.id for one in monitor.survey(after=mark, ids={"a", "x"}).sights] == ["a"]
         assert first.watched.id_count == 1
@@ -63,6 +67,32 @@ async def test_what_was_adopted_since(service, monitor, clock, until):
             ("b", "completed", True),
         }
         assert monitor.survey(after=survey.mark).sights == ()
+
+
+async def test_the_mark_of_another_run(service, monitor, clock, until):
+    """A mark of a monitor that ran before says nothing to the one that runs: it tells everything."""
+    service.add(Plan(id="a", steps=[Step("running", 1)]))
+    async with monitor:
+        monitor.watch("a")
+        await until(monitor.executions)
+        survey = monitor.survey(after=("another", clock.time(), 500))
+        assert (survey.is_whole, [one.id for one in survey.sights]) == (True, ["a"])
+        same = monitor.survey(after=(survey.run, clock.time(), 500))
+        assert (same.is_whole, same.sights) == (False, ())
+
+
+async def test_more_than_there_is_room_for(service, monitor, until, monkeypatch):
+    """What has no room is counted; what has an anomaly, and what changed last, has room first."""
+    monkeypatch.setattr(surveys, "MOST_LIVE", 2)
+    service.add(Plan(id="gone", steps=[Step("running", 1), Step.vanish(1)]))
+    for name, at in (("a", 1), ("b", 30), ("c", 60)):
+        service.add(Plan(id=name, steps=[Step("running", at)]))
+    async with monitor:
+        monitor.watch("gone", "a", "b", "c")
+        await until(lambda: [one.status for one in monitor.executions()] == ["running"] * 4)
+        await until(lambda: monitor.anomalies("gone"))
+        survey = monitor.survey()
+        assert ([one.id for one in survey.sights], survey.left_out) == (["gone", "c"], 2)
 
 
 async def test_tasks_are_named_up_to_a_number(monitor):
@@ -137,6 +167,46 @@ async def test_another_program_is_told_the_same(titan_service, path):
             later = await other.survey(after=survey.mark, ids=["a"])
             assert "a" in {one.id for one in later.sights}
             assert not later.is_whole
+
+
+async def test_what_a_service_says_is_no_word_of_ours(path):
+    """Metadata that look like what programs of this machine tell each other arrive as they are."""
+    odd = {"schema": {"$": "page"}, "fault": {"$": "error", "type": "UnauthorizedError", "args": ["x"], "state": {}}}
+
+    async def answer(request):
+        if request.path.endswith("/results"):
+            return web.json_response({"success": True, "data": odd})
+        return web.json_response({"success": True, "data": {"id": "a", "status": "completed"}})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        async with (
+            Monitor(
+                str(server.make_url("")), "t" * 20, journal=path, budget=RequestBudget(per_minute=60_000)
+            ) as monitor,
+            local_monitor(path) as other,
+        ):
+            monitor.watch("a")
+            await monitor.wait("a", timeout=20)
+            assert (await other.results("a")).fields == odd
+    finally:
+        await server.close()
+
+
+async def test_only_what_is_watched_is_told_of_what_was_before(service, clock, until, tmp_path):
+    """A monitor that watches one execution tells nothing of those that an earlier one had finished with."""
+    for name in "ab":
+        service.add(Plan(id=name, task_id=f"t-{name}", steps=[Step("running", 1), Step("failed", 1)]))
+    values = {"clock": clock, "journal": tmp_path / "j.db", "thresholds": Thresholds(retention_s=5), "drain_s": 0}
+    async with Monitor(service.url, service.token, **values) as monitor:
+        monitor.watch("a", "b")
+        await until(lambda: monitor.survey().noted == 2)
+    async with Monitor(service.url, service.token, **values) as monitor:
+        monitor.watch_task("t-a")
+        assert [one.id for one in monitor.survey().sights] == ["a"]
 
 
 def test_what_is_known_survives_the_way():

@@ -226,9 +226,11 @@ class Outlook:
         return record.since if date is None else min(record.since, date - self.zero)
 
     def entered(self, record: Record) -> float:
-        """Return since when an execution is in its status, also if it has finished; see `began`."""
-        ended = None if record.final is None else ended_at(record.final)
-        return self.began(record) if ended is None else min(record.since, ended - self.zero)
+        """Return since when an execution is in its status, also if it has finished or come back to it; see `began`."""
+        if record.final is not None:
+            ended = ended_at(record.final)
+            return record.since if ended is None else min(record.since, ended - self.zero)
+        return record.since if record.again else self.began(record)
 
     def forecast(
         self, records: Iterable[Record], now: float, *, others: float = 0.0, others_from: float = 0.0

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from titan_state.core.execution import ALIASES, Execution, number_of, text_of, time_of
+from titan_state.core.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,6 +168,7 @@ class Record:
         armed: The timer that is set for it.
         rare: What few records need.
         final: The snapshot that showed it finished.
+        again: Whether it is in its status not for the first time, so that the service's dates say nothing of it.
         place: The page of a list that shows it, for the planner.
     """
 
@@ -185,6 +187,7 @@ class Record:
     armed: Bucket | None = None
     rare: Rare | None = None
     final: Execution | None = None
+    again: bool = False
     place: ListPage | None = None
 
     def look(self, execution: Execution, sent_at: float, received_at: float) -> None:
@@ -273,8 +276,8 @@ class Record:
 
 @lru_cache(maxsize=1024)
 def _once(text: str) -> str:
-    """Return the same object for equal texts: phases are few, and executions many."""
-    return text
+    """Return the same object for equal texts, without credentials: phases are few, and executions many."""
+    return redacted(text)
 
 
 def small(number: float | None) -> float | None:

@@ -39,19 +39,20 @@ def redacted(text: str) -> str:
 def redacted_execution(execution: Execution) -> Execution:
     """Return a snapshot without the credentials that its payload holds; itself where there are none."""
     error = None if execution.error is None else redacted(execution.error)
+    phase = None if execution.phase is None else redacted(execution.phase)
     extra = execution.extra
     if extra:
         clean = _clean(extra, _DEEPEST)
         extra = extra if clean == extra else MappingProxyType(clean)
-    if error == execution.error and extra is execution.extra:
+    if error == execution.error and phase == execution.phase and extra is execution.extra:
         return execution
-    return attrs.evolve(execution, error=error, extra=extra)
+    return attrs.evolve(execution, error=error, phase=phase, extra=extra)
 
 
 def redacted_event(event: Event) -> Event:
     """Return an event without the credentials that its execution's payload holds."""
     execution = event.execution
-    if execution is None or (not execution.extra and execution.error is None):
+    if execution is None or (not execution.extra and execution.error is None and execution.phase is None):
         return event
     clean = redacted_execution(execution)
     if clean is execution:

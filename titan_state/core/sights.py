@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from titan_state.core.anomalies import AnomalyKind
+from titan_state.core.outlook import Outlook
 from titan_state.core.record import UNSEEN
-from titan_state.core.state import ENDED, IN_FULL, KEPT, ended_at, note_of, thaw
+from titan_state.core.state import ENDED, IN_FULL, KEPT, note_of, thaw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 VANISHED: Final = "vanished"
 """What is said instead of the last status of an execution that is gone: that is no longer true."""
 
-LONGEST_PHASE: Final = 200
+LONGEST_PHASE: Final = 80
 """How many characters of a phase are shown."""
 
 
@@ -68,6 +69,7 @@ class Sight:
         return cls(**values | {"anomalies": tuple((kind, since) for kind, since in values["anomalies"])})
 
 
+_BY_DATES: Final = Outlook()  # its clock is zero in 1970, as that of rows is
 _NAMES: Final = tuple(field.name for field in attrs.fields(Sight))
 
 
@@ -80,22 +82,27 @@ def of_record(record: Record, *, began: float, epoch: float, terminal: Collectio
         epoch: The date at which that clock was zero.
         terminal: The terminal statuses of the model.
     """
-    status, odd = record.status, None if record.rare is None else record.rare.open.get(AnomalyKind.UNKNOWN_STATUS)
-    if record.rare is not None and (status == UNSEEN or odd is not None):
-        status, began = record.rare.odd, began if odd is None else odd.timestamp() - epoch
+    status, rare = record.status, record.rare
+    since = None if began == -inf else began + epoch
+    is_gone = False
+    if rare is not None:
+        odd, gone = rare.open.get(AnomalyKind.UNKNOWN_STATUS), rare.open.get(AnomalyKind.VANISHED)
+        if status == UNSEEN or odd is not None:
+            status = rare.odd
+        if odd is not None or gone is not None:
+            since = max(one for one in (odd, gone) if one is not None).timestamp()
+        is_gone = gone is not None
     if not status:
         return None
-    opened = () if record.rare is None else _opened(record.rare.open.items())
-    is_gone = record.has_open(AnomalyKind.VANISHED)
     return Sight(
         record.id,
         record.task_id,
         VANISHED if is_gone else status,
-        None if began == -inf else began + epoch,
+        since,
         None if record.phase is None else record.phase[:LONGEST_PHASE],
         record.progress,
         None if record.seen_received == -inf else record.seen_received + epoch,
-        opened,
+        () if rare is None else _opened(rare.open.items()),
         record.created_at,
         is_gone or status in terminal,
     )
@@ -128,9 +135,7 @@ def of_row(row: Row, knows: Callable[[str], bool], terminal: Collection[str]) ->
     if row[KEPT] != IN_FULL:
         return of_note(row[0], note_of(row), row[ENDED])
     record = thaw(row, 0.0, inf, knows)
-    ended = None if record.final is None else ended_at(record.final)
-    began = record.since if ended is None else min(record.since, ended)
-    return of_record(record, began=began, epoch=0.0, terminal=terminal)
+    return of_record(record, began=_BY_DATES.entered(record), epoch=0.0, terminal=terminal)
 
 
 def _opened(anomalies: Collection[tuple[AnomalyKind, datetime]]) -> tuple[tuple[str, float], ...]:

@@ -100,9 +100,17 @@ def freeze(record: Record, zero: float) -> Row:
         _date(record.seen_received, zero),
         IN_FULL,
         None if final is None else ended_at(final),
-        None if record.rare is None or record.rare.is_empty() else _written(_plain(record.rare, zero)),
+        _uncommon(record, zero),
         None if final is None else _written(redacted_execution(final).to_dict()),
     )
+
+
+def _uncommon(record: Record, zero: float) -> str | None:
+    """Return the little that only a few executions need."""
+    rare = {} if record.rare is None or record.rare.is_empty() else _plain(record.rare, zero)
+    if record.again and record.final is None:
+        rare["again"] = True
+    return _written(rare) if rare else None
 
 
 def freeze_note(execution_id: str, note: Note, ended: float | None) -> Row:
@@ -155,7 +163,9 @@ def thaw(row: Row, zero: float, now: float, knows: Callable[[str], bool]) -> Rec
         -inf if seen_received is None else min(seen_received - zero, now),
     )
     if rare is not None:
-        record.rare = _rare(json.loads(rare), zero, now)
+        plain = json.loads(rare)
+        record.again = plain.pop("again", False)
+        record.rare = _rare(plain, zero, now) if plain else None
     if final is not None and record.status != UNSEEN:
         record.final = Execution.from_dict(json.loads(final))
     return record

@@ -290,8 +290,11 @@ def _between_looks(
 def _flags(dated: Sequence[tuple[Event, datetime]], begin: datetime) -> tuple[Flag, ...]:
     """Return what was wrong; what began before the log does counts from its beginning."""
     flags: list[Flag] = []
+    open_at: dict[AnomalyKind, list[int]] = {}
     for event, at in dated:
         if isinstance(event, AnomalyDetected):
+            if RULES[event.kind].ends:
+                open_at.setdefault(event.kind, []).append(len(flags))
             flags.append(
                 Flag(
                     kind=event.kind,
@@ -303,7 +306,7 @@ def _flags(dated: Sequence[tuple[Event, datetime]], begin: datetime) -> tuple[Fl
                 )
             )
         elif isinstance(event, AnomalyCleared):
-            ended = [place for place, flag in enumerate(flags) if flag.kind is event.kind and flag.is_open]
+            ended = open_at.pop(event.kind, [])
             for place in ended:
                 flags[place] = attrs.evolve(flags[place], until=at)
             if not ended:

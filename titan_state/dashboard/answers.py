@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,8 @@ from titan_state.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+logger = logging.getLogger("titan_state.dashboard")
 
 KINDS: Final = {
     ".html": "text/html",
@@ -55,6 +58,9 @@ async def errors(
         return refused(400, str(error))
     except (TitanStateError, OSError) as error:
         return refused(502, str(error))
+    except Exception:
+        logger.exception("%s %s could not be answered", request.method, shorten(request.path))
+        return refused(500, "the dashboard made a mistake; its log says which")
 
 
 def refused(status: int, reason: str) -> web.Response:
@@ -65,7 +71,7 @@ def refused(status: int, reason: str) -> web.Response:
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add what every answer says to browsers; a signal of aiohttp's."""
     response.headers.update(HEADERS)
-    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["Cache-Control"] = "no-store"
     response.headers.pop("Server", None)
 
 
@@ -89,7 +95,7 @@ async def question_of(request: web.Request) -> dict[str, Any]:
     """
     try:
         question = json.loads(await request.text())
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, LookupError, web.RequestPayloadError) as error:
         raise ConfigurationError("this is no JSON") from error
     if not isinstance(question, dict):
         raise ConfigurationError("this is no JSON object")

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 MOST_FINISHED: Final = 20_000
 """How many finished executions are kept on the board; beyond that those that ended first are left out."""
 
+MOST_LIVE: Final = 100_000
+"""How many others; beyond that those of which nothing has changed for the longest."""
+
 
 @attrs.frozen
 class Change:
@@ -36,13 +39,13 @@ class Board:
 
     Attributes:
         rows: The rows.
-        hidden: How many finished executions were left out.
+        hidden: The executions that were left out.
     """
 
-    def __init__(self, most_finished: int = MOST_FINISHED) -> None:
+    def __init__(self, most_finished: int = MOST_FINISHED, most_live: int = MOST_LIVE) -> None:
         self.rows: dict[str, Sight] = {}
-        self.hidden = 0
-        self._most = most_finished
+        self.hidden: set[str] = set()
+        self._most = {True: most_finished, False: most_live}
 
     def merge(self, sights: Iterable[Sight], *, is_whole: bool = False) -> Change:
         """Take in what is known; return what changes by it.
@@ -59,27 +62,30 @@ class Board:
             known = self.rows.get(sight.id)
             if known != sight and not _says_less(sight, known):
                 changed[sight.id] = self.rows[sight.id] = sight
+                self.hidden.discard(sight.id)
         gone = [name for name, row in self.rows.items() if not row.is_over and name not in named] if is_whole else []
         for name in gone:
             del self.rows[name]
-        beyond = self._beyond() if is_whole or len(self.rows) > self._most else []
-        for name in beyond:
+        if is_whole:
+            self.hidden &= named
+        for name in self._beyond():
             del self.rows[name]
+            self.hidden.add(name)
             if changed.pop(name, None) is None:
                 gone.append(name)
-        if is_whole:
-            self.hidden = len(beyond)
-        else:
-            self.hidden += len(beyond)
         return Change(list(changed.values()), gone)
 
     def _beyond(self) -> list[str]:
-        """Return the finished executions that have no room: those that ended first."""
-        finished = [row for row in self.rows.values() if row.is_over]
-        if len(finished) <= self._most:
-            return []
-        finished.sort(key=lambda row: (not row.anomalies, -(row.since or 0.0)))
-        return [row.id for row in finished[self._most :]]
+        """Return the executions that have no room: of those without an anomaly, those that changed first."""
+        beyond: list[str] = []
+        if len(self.rows) <= min(self._most.values()):
+            return beyond
+        for is_over, most in self._most.items():
+            rows = [row for row in self.rows.values() if row.is_over is is_over]
+            if len(rows) > most:
+                rows.sort(key=lambda row: (not row.anomalies, -(row.since or 0.0)))
+                beyond += [row.id for row in rows[most:]]
+        return beyond
 
 
 def _says_less(sight: Sight, known: Sight | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -11,7 +12,9 @@ from titan_state.core.execution import plain
 from titan_state.core.redaction import redacted_execution, redacted_values
 from titan_state.core.timeline import Timeline
 from titan_state.dashboard import messages
-from titan_state.dashboard.sources import nobody
+from titan_state.dashboard.sources import refusals
+from titan_state.errors import MonitorClosedError
+from titan_state.monitor.survey import Known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +28,23 @@ if TYPE_CHECKING:
 MOST_EVENTS: Final = 500
 """How many events of one execution are told: of more, the latest."""
 
+MOST_ANOMALIES: Final = 200
+"""How many of its anomalies: the open ones, then the latest."""
+
+AT_ONCE: Final = 1000
+"""How many events are told without leaving the event loop."""
+
+
+async def timeline_of(source: Source, events: Sequence[Event], now: datetime) -> Timeline | None:
+    """Return the timeline that events tell, None if there are none; many are told in a thread of their own."""
+
+    def tell() -> Timeline:
+        return Timeline.of(events, now=now, terminal=source.lifecycle.terminal)
+
+    if not events:
+        return None
+    return await asyncio.to_thread(tell) if len(events) > AT_ONCE else tell()
+
 
 async def details(source: Source, execution_id: str, sight: Sight | None, now: datetime) -> dict[str, Any] | None:
     """Return what is known of an execution, as JSON types; None if nothing is.
@@ -36,15 +56,17 @@ async def details(source: Source, execution_id: str, sight: Sight | None, now: d
         now: The date.
     """
     events = await source.journal.history(execution_id)
-    known = await source.known(execution_id)
-    if known is not None:
-        sight = known.sight or sight
-    execution = _latest(None if known is None else known.execution, events)
+    try:
+        known = await source.known(execution_id)
+    except MonitorClosedError as error:
+        known = Known(None, sight, refusals(str(error)))
+    sight = known.sight or sight
+    execution = _latest(known.execution, events)
     if sight is None and execution is None and not events:
         return None
-    verdicts = nobody() if known is None else known.verdicts
+    verdicts = known.verdicts
     as_of = next((one.as_of for one in verdicts.values() if one.as_of is not None), None)
-    timeline = Timeline.of(events, now=now, terminal=source.lifecycle.terminal) if events else None
+    timeline = await timeline_of(source, events, now)
     shown = events[-MOST_EVENTS:]
     return {
         "execution": None if execution is None else redacted_execution(execution).to_dict(),
@@ -58,20 +80,19 @@ async def details(source: Source, execution_id: str, sight: Sight | None, now: d
         "anomalies": [] if timeline is None else _anomalies(timeline, source),
         "events": [messages.event(one, source.redact) for one in shown],
         "earlier": (shown[0].seq - 1) if shown else 0,
-        "outputs": outputs(source, events, sight, known="" if known is None else known.results),
+        "outputs": outputs(source, events, _status(sight, execution), known=known.results),
     }
 
 
-def outputs(source: Source, events: Sequence[Event], sight: Sight | None, *, known: str = "") -> dict[str, Any]:
+def outputs(source: Source, events: Sequence[Event], status: str | None, *, known: str = "") -> dict[str, Any]:
     """Return what is known of the results of an execution.
 
     Args:
         source: Where it is known.
         events: Its events.
-        sight: What the board shows of it.
+        status: Its status, None if that is not known.
         known: What the monitor says: `awaited`, `overdue`, or nothing.
     """
-    status = None if sight is None else sight.status
     ready = _ready(events)
     if ready is not None:
         return readable(source, ready.row_count, ready.metadata, ready.at)
@@ -102,6 +123,12 @@ def readable(source: Source, row_count: int | None, metadata: Mapping[str, Any],
 def _unreadable(state: str, text: str, *, can_load: bool = False) -> dict[str, Any]:
     nothing: dict[str, Any] = {"row_count": None, "metadata": {}, "at": None}
     return {"state": state, "text": text, **nothing, "can_load": can_load, "can_save": False}
+
+
+def _status(sight: Sight | None, execution: Execution | None) -> str | None:
+    if sight is not None:
+        return sight.status
+    return None if execution is None else execution.status
 
 
 def _latest(known: Execution | None, events: Sequence[Event]) -> Execution | None:
@@ -145,5 +172,5 @@ def _anomalies(timeline: Timeline, source: Source) -> list[dict[str, Any]]:
             "at": flag.at.timestamp(),
             "until": None if flag.until is None else flag.until.timestamp(),
         }
-        for flag in timeline.flags
+        for flag in sorted(timeline.flags, key=lambda flag: (flag.is_open, flag.at))[-MOST_ANOMALIES:]
     ]

@@ -31,6 +31,7 @@ class Downloads:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._root: Path | None = None
+        self._turn = asyncio.Lock()
         self._ready: dict[str, tuple[Path, asyncio.Task[None]]] = {}
 
     async def add(self, save: Callable[[Path], Awaitable[Path]]) -> str:
@@ -39,8 +40,9 @@ class Downloads:
         Args:
             save: Saves it in the directory that it is given, and returns where it is.
         """
-        if self._root is None:
-            self._root = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="titan-state-"))
+        async with self._turn:
+            if self._root is None:
+                self._root = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="titan-state-"))
         key = secrets.token_urlsafe(24)
         directory = self._root / key
         await asyncio.to_thread(directory.mkdir)

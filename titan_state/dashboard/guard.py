@@ -36,8 +36,8 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""What every answer says: nothing is loaded from elsewhere, nothing runs that is not a file of this package, and no
-other page may frame, open or read it."""
+"""What every answer of the application says: nothing is loaded from elsewhere, nothing runs that is not a file of this
+package, and no other page may frame, open or read it."""
 
 
 class Guard:

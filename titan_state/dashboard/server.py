@@ -9,6 +9,7 @@ import asyncio
 import logging
 import secrets
 from datetime import timedelta, timezone
+from errno import EACCES, EADDRINUSE
 from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
@@ -16,7 +17,6 @@ from aiohttp_sse import sse_response
 
 from titan_state.clock import SystemClock
 from titan_state.core.lifecycle import Action
-from titan_state.core.timeline import Timeline
 from titan_state.dashboard import messages
 from titan_state.dashboard.answers import (
     add_headers,
@@ -29,7 +29,7 @@ from titan_state.dashboard.answers import (
     static_files,
     text_of,
 )
-from titan_state.dashboard.details import details, readable
+from titan_state.dashboard.details import details, readable, timeline_of
 from titan_state.dashboard.downloads import Downloads
 from titan_state.dashboard.guard import LOOPBACK, Guard
 from titan_state.dashboard.hub import Hub
@@ -49,6 +49,9 @@ logger = logging.getLogger("titan_state.dashboard")
 
 PING_S: Final = 5.0
 """How often a page hears that the connection stands; it takes it for broken after three times as long."""
+
+STALLED_S: Final = 3 * PING_S
+"""After so long a page that takes nothing is given up."""
 
 LARGEST_QUESTION: Final = 256 * 1024
 """The largest body of a request, in bytes: it holds one id."""
@@ -148,11 +151,15 @@ class Dashboard:
         try:
             site = web.TCPSite(runner, self._host, self.port)
             await site.start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
             await runner.cleanup()
+            if isinstance(error, OSError) and error.errno in (EADDRINUSE, EACCES):
+                advice = "name another --port, or --port 0 for any that is free"
+            else:
+                advice = "name an address of this machine as --host"
+            why = getattr(error, "strerror", None) or error
             raise ConfigurationError(
-                f"the dashboard cannot listen on {self._host}, port {self.port} ({error.strerror or error}): "
-                "name another --port, or --port 0 for any that is free"
+                f"the dashboard cannot listen on {shorten(self._host)}, port {self.port} ({why}): {advice}"
             ) from error
         self._runner = runner
         self.port = runner.addresses[0][1]
@@ -184,7 +191,7 @@ class Dashboard:
         return web.Response(body=body, content_type=kind, charset="utf-8")
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        async with sse_response(request, ping_interval=PING_S) as response:
+        async with sse_response(request, ping_interval=PING_S, send_timeout=STALLED_S) as response:
             feed = self._hub.messages()
             try:
                 async for kind, line in feed:
@@ -205,12 +212,13 @@ class Dashboard:
 
     async def _timeline(self, request: web.Request) -> web.StreamResponse:
         events = await self._source.journal.history(asked(request))
-        if not events:
+        timeline = await timeline_of(self._source, events, self._clock.now())
+        if timeline is None:
             return refused(404, "nothing is written down of this execution")
-        timeline = Timeline.of(events, now=self._clock.now(), terminal=self._source.lifecycle.terminal)
         width = min(max(number_of(request, "width", USUAL_WIDTH), NARROWEST), WIDEST)
         east = timedelta(minutes=min(max(number_of(request, "offset", 0), -MOST_EAST), MOST_EAST))
-        return picture(timeline_svg(timeline.in_zone(timezone(east)), width=width))
+        zoned = timeline.in_zone(timezone(east))
+        return picture(await asyncio.to_thread(timeline_svg, zoned, width=width))
 
     async def _model(self, request: web.Request) -> web.StreamResponse:
         return picture(model_svg(self._source.lifecycle))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 from titan_state.client.profile import ServiceProfile
 from titan_state.core.lifecycle import Action, Lifecycle, Verdict
 from titan_state.core.redaction import redacted
 from titan_state.core.sights import of_row
-from titan_state.errors import MonitorClosedError, TitanStateError
-from titan_state.monitor.local import local_monitor
+from titan_state.errors import ConfigurationError, MonitorClosedError, PayloadError
+from titan_state.monitor.local import NOT_UNDERSTOOD, local_monitor
 from titan_state.monitor.survey import Known, Mark, Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import AsyncIterator, Awaitable, Collection
     from pathlib import Path
 
     from titan_state.client.output_options import Format
@@ -21,7 +24,22 @@ if TYPE_CHECKING:
     from titan_state.core.execution import Execution
     from titan_state.core.sights import Sight
     from titan_state.journal.base import Journal
+    from titan_state.monitor.local import LocalMonitor
     from titan_state.monitor.monitor import Monitor
+
+
+T = TypeVar("T")
+
+logger = logging.getLogger("titan_state.dashboard")
+
+PATIENCE_S: Final = 5.0
+"""For how long a monitor of this machine may think of an answer that it knows."""
+
+NOBODY: Final = (
+    "no monitor is running that writes this journal: start titan-state watch, or titan-state dashboard, again"
+)
+SILENT: Final = "a monitor that writes this journal runs, but does not answer"
+UNTOLD: Final = "on this platform it cannot be told whether a monitor is running that writes this journal"
 
 
 class Source(Protocol):
@@ -49,23 +67,31 @@ class Source(Protocol):
         """Find out whether there is news in the journal: `journal.head` says so."""
         ...
 
-    async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey | None:
-        """Return what is known, see `Monitor.survey`; None where no monitor runs that could be asked."""
+    async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey:
+        """Return what is known; see `Monitor.survey`.
+
+        Raises:
+            MonitorClosedError: No monitor answers; the message says why.
+        """
         ...
 
     async def written(self) -> list[Sight]:
         """Return what is written down of every execution, for want of a monitor."""
         ...
 
-    async def known(self, execution_id: str) -> Known | None:
-        """Return what is known of one execution; None where no monitor runs that could be asked."""
+    async def known(self, execution_id: str) -> Known:
+        """Return what is known of one execution; see `Monitor.known`.
+
+        Raises:
+            MonitorClosedError: No monitor answers; the message says why.
+        """
         ...
 
     async def act(self, execution_id: str, action: Action) -> Execution:
         """Send a control action if it is legal; see `Monitor.act`.
 
         Raises:
-            MonitorClosedError: No monitor runs that could be asked.
+            MonitorClosedError: No monitor can be asked; the message says why.
         """
         ...
 
@@ -73,7 +99,7 @@ class Source(Protocol):
         """Ask the service for the metadata of results; see `Outputs.metadata`.
 
         Raises:
-            MonitorClosedError: No monitor runs that could be asked.
+            MonitorClosedError: No monitor can be asked; the message says why.
         """
         ...
 
@@ -103,7 +129,7 @@ class MonitorSource:
     async def look(self) -> None:
         """Do nothing: this program writes the journal."""
 
-    async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey | None:
+    async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey:
         """Return what is known."""
         return self._monitor.survey(after=after, ids=ids)
 
@@ -111,7 +137,7 @@ class MonitorSource:
         """Return nothing: the monitor knows it."""
         return []
 
-    async def known(self, execution_id: str) -> Known | None:
+    async def known(self, execution_id: str) -> Known:
         """Return what is known of one execution."""
         return self._monitor.known(execution_id)
 
@@ -146,6 +172,7 @@ class JournalSource:
         lifecycle: Lifecycle | None = None,
         account: str | None = None,
         origin: str | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """Make a source.
 
@@ -154,6 +181,7 @@ class JournalSource:
             lifecycle: The model of the monitor that writes it, the documented one by default.
             account: Whose executions these are.
             origin: The origin of the Task Service.
+            patience_s: For how many seconds an answer of that monitor is waited for, where it sends no request for it.
         """
         self.journal = journal
         self.lifecycle = lifecycle or Lifecycle.default()
@@ -161,49 +189,46 @@ class JournalSource:
         self.origin = origin
         self.output_statuses: Collection[str] = ServiceProfile().output_statuses
         self._path: Path | None = getattr(journal, "path", None)
+        self._patience_s = patience_s
 
     async def look(self) -> None:
         """Find out whether others have written something."""
         await self.journal.poll()
 
-    async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey | None:
+    async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey:
         """Return what the monitor knows that writes the journal."""
-        if self._path is None:
-            return None
-        try:
-            async with local_monitor(self._path) as monitor:
-                return None if monitor is None else await monitor.survey(after=after, ids=ids)
-        except TitanStateError:  # it is being left, or is of another version: the journal has to do
-            return None
+        async with self._asked(self._patience_s) as monitor:
+            return await _answer(monitor.survey(after=after, ids=ids))
 
     async def written(self) -> list[Sight]:
-        """Return what is written down of every execution."""
+        """Return what is written down of every execution; what cannot be read is passed over."""
         knows, terminal = self.lifecycle.knows, self.lifecycle.terminal
-        found = [of_row(row, knows, terminal) for row in await self.journal.records()]
-        return [sight for sight in found if sight is not None]
+        found, faults = [], 0
+        for row in await self.journal.records():
+            try:
+                sight = of_row(row, knows, terminal)
+            except (ValueError, TypeError, LookupError, AttributeError, OverflowError, PayloadError):
+                faults += 1  # damaged, or of a later version
+                continue
+            if sight is not None:
+                found.append(sight)
+        if faults:
+            logger.warning("%d executions of %s cannot be read, and are not shown", faults, self.journal.name)
+        return found
 
-    async def known(self, execution_id: str) -> Known | None:
+    async def known(self, execution_id: str) -> Known:
         """Return what the monitor knows of one execution."""
-        if self._path is None:
-            return None
-        try:
-            async with local_monitor(self._path) as monitor:
-                return None if monitor is None else await monitor.known(execution_id)
-        except TitanStateError:
-            return None
+        async with self._asked(self._patience_s) as monitor:
+            return await _answer(monitor.known(execution_id))
 
     async def act(self, execution_id: str, action: Action) -> Execution:
         """Have the monitor send a control action."""
-        async with local_monitor(self._asked()) as monitor:
-            if monitor is None:
-                raise MonitorClosedError(NOBODY)
+        async with self._asked() as monitor:
             return await monitor.act(execution_id, action)
 
     async def results(self, execution_id: str) -> ResultMetadata:
         """Have the monitor ask for the metadata of results."""
-        async with local_monitor(self._asked()) as monitor:
-            if monitor is None:
-                raise MonitorClosedError(NOBODY)
+        async with self._asked() as monitor:
             return await monitor.results(execution_id)
 
     async def save(self, execution_id: str, form: Format, directory: Path) -> Path:
@@ -214,15 +239,39 @@ class JournalSource:
         """Return a text without credentials."""
         return redacted(text)
 
-    def _asked(self) -> Path:
-        if self._path is None:
-            raise MonitorClosedError(NOBODY)
-        return self._path
+    @asynccontextmanager
+    async def _asked(self, seconds: float | None = None) -> AsyncIterator[LocalMonitor]:
+        """Ask the monitor that writes the journal, in another program of this machine.
+
+        Args:
+            seconds: For how long an answer is waited for.
+
+        Raises:
+            MonitorClosedError: None answers; the message says why.
+        """
+        if self._path is None or not hasattr(asyncio, "open_unix_connection"):
+            raise MonitorClosedError(UNTOLD)
+        try:
+            async with asyncio.timeout(seconds), local_monitor(self._path) as monitor:
+                if monitor is None:
+                    raise MonitorClosedError(NOBODY)
+                yield monitor
+        except TimeoutError as error:
+            raise MonitorClosedError(SILENT) from error
 
 
-NOBODY = "no monitor is running that writes this journal: start titan-state watch, or titan-state dashboard, again"
+async def _answer(answer: Awaitable[T]) -> T:
+    """Return an answer that a monitor of this version always gives.
+
+    Raises:
+        MonitorClosedError: It gives none.
+    """
+    try:
+        return await answer
+    except ConfigurationError as error:  # it does not know the question
+        raise MonitorClosedError(NOT_UNDERSTOOD) from error
 
 
-def nobody() -> dict[str, Verdict]:
-    """Return the verdicts where no monitor runs that could be asked."""
-    return {str(action): Verdict(allowed=False, reason=NOBODY) for action in Action}
+def refusals(reason: str) -> dict[str, Verdict]:
+    """Return the verdicts where nothing can be done, whatever the status is."""
+    return {str(action): Verdict(allowed=False, reason=reason) for action in Action}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from titan_state.client.readings import ResultMetadata
 from titan_state.core.lifecycle import Action
@@ -15,12 +16,19 @@ from titan_state.monitor.survey import Known, Mark, Survey
 from titan_state.monitor.wire import LONGEST, read, written
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator, Callable, Collection
     from pathlib import Path
 
     from titan_state.client.readings import Page
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Verdict
+
+
+T = TypeVar("T")
+
+NOT_UNDERSTOOD: Final = (
+    "a monitor runs on this machine, but what it answers is not understood: it may be of another version"
+)
 
 
 class LocalMonitor:
@@ -74,15 +82,18 @@ class LocalMonitor:
 
     async def survey(self, *, after: Mark | None = None, ids: Collection[str] = ()) -> Survey:
         """Return what is known and how the monitor fares; see `Monitor.survey`."""
-        return Survey.from_dict(await self._ask("survey", after, list(ids)))
+        return _understood(Survey.from_dict, await self._ask("survey", after, list(ids)))
 
     async def known(self, execution_id: str) -> Known:
         """Return what is known of one execution; see `Monitor.known`."""
-        return Known.from_dict(await self._ask("known", execution_id))
+        return _understood(Known.from_dict, await self._ask("known", execution_id))
 
     async def results(self, execution_id: str) -> ResultMetadata:
         """Ask the service for the metadata of results; see `Outputs.metadata`."""
-        return ResultMetadata(execution_id, **await self._ask("results", execution_id))
+        answer = await self._ask("results", execution_id)
+        return _understood(
+            lambda told: ResultMetadata(execution_id, told["row_count"], json.loads(told["fields"])), answer
+        )
 
     async def _ask(self, method: str, *values: Any, **options: Any) -> Any:
         async with self._turn:
@@ -94,11 +105,11 @@ class LocalMonitor:
                 raise MonitorClosedError(f"the monitor of this machine cannot be reached any more: {error}") from error
         if not line:
             raise MonitorClosedError("the monitor of this machine was left before it answered")
-        answer = read(line)
-        failure = answer.get("error")
+        answer = _understood(read, line)
+        failure = _understood(lambda told: told.get("error"), answer)
         if isinstance(failure, TitanStateError):
             raise failure
-        return answer["result"]
+        return _understood(lambda told: told["result"], answer)
 
     async def close(self) -> None:
         """Ask no more."""
@@ -130,3 +141,15 @@ async def local_monitor(journal: Path) -> AsyncIterator[LocalMonitor | None]:
         yield monitor
     finally:
         await monitor.close()
+
+
+def _understood(decode: Callable[[Any], T], told: Any) -> T:
+    """Return what an answer says.
+
+    Raises:
+        MonitorClosedError: It says nothing that is known here.
+    """
+    try:
+        return decode(told)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise MonitorClosedError(NOT_UNDERSTOOD) from error

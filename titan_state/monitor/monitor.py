@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
@@ -198,7 +199,7 @@ class Monitor(Runtime):
         return self._surveyor.known(execution_id)
 
     async def _answer_survey(self, after: list[Any] | None, ids: list[str]) -> dict[str, Any]:
-        mark = None if after is None else (float(after[0]), int(after[1]))
+        mark = None if after is None else (str(after[0]), float(after[1]), int(after[2]))
         return self.survey(after=mark, ids=frozenset(ids)).to_dict()
 
     async def _answer_known(self, execution_id: str) -> dict[str, Any]:
@@ -206,7 +207,8 @@ class Monitor(Runtime):
 
     async def _answer_results(self, execution_id: str) -> dict[str, Any]:
         found = await self.outputs(execution_id).metadata()
-        return {"row_count": found.row_count, "fields": plain(found.fields)}
+        # a text, since its keys are the service's own, not those of the wire
+        return {"row_count": found.row_count, "fields": json.dumps(plain(found.fields))}
 
     def events(self) -> EventStream:
         """Return a stream of every event from now on: `async for event in monitor.events()`.

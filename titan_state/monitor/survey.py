@@ -5,6 +5,8 @@ It looks; it sends nothing and changes nothing.
 
 from __future__ import annotations
 
+import secrets
+from heapq import nsmallest
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +33,11 @@ MOST_TASKS: Final = 20
 MOST_NOTED: Final = 20_000
 """How many executions that are not kept in full are told of at once, the latest ones."""
 
-Mark = tuple[float, int]
-"""Where a survey ends: what has changed since is in the next one."""
+MOST_LIVE: Final = 50_000
+"""How many executions that are kept in full are told of at once: with an open anomaly first, then the latest."""
+
+Mark = tuple[str, float, int]
+"""Where a survey of which run of a monitor ends: what has changed since is in the next one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,11 +62,13 @@ class Survey:
     """What a monitor knows and how it fares. Dates are seconds since 1970.
 
     Attributes:
+        run: Tells apart the runs of monitors.
         at: The time on the monitor's clock.
         noted: How many executions it has let go, or adopted as finished, in all.
         now: The date.
         is_whole: Whether all executions are in it, not only those that were seen since the last one.
         sights: What is known of executions.
+        left_out: How many there are beside them, for which there is no room, where it is whole.
         watched: What the monitor watches.
         answered: When the service last gave a good answer; None if it never did.
         blind_since: Since when the monitor is blind; None while it sees.
@@ -77,11 +84,13 @@ class Survey:
         singles: How many executions are read by themselves in turn.
     """
 
+    run: str
     at: float
     noted: int
     now: float
     is_whole: bool
     sights: tuple[Sight, ...]
+    left_out: int
     watched: Watched
     answered: float | None
     blind_since: float | None
@@ -99,7 +108,7 @@ class Survey:
     @property
     def mark(self) -> Mark:
         """Where it ends: the `after` of the next survey."""
-        return self.at, self.noted
+        return self.run, self.at, self.noted
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON types."""
@@ -109,8 +118,9 @@ class Survey:
     @classmethod
     def from_dict(cls, shown: dict[str, Any]) -> Survey:
         """Return the survey of which `to_dict` was made."""
-        watched = Watched(**shown["watched"] | {"tasks": tuple(shown["watched"]["tasks"])})
-        return cls(**shown | {"sights": tuple(map(Sight.of_row, shown["sights"])), "watched": watched})
+        known = {field.name: shown[field.name] for field in attrs.fields(cls)}  # a later version may tell more
+        watched = Watched(**known["watched"] | {"tasks": tuple(known["watched"]["tasks"])})
+        return cls(**known | {"sights": tuple(map(Sight.of_row, known["sights"])), "watched": watched})
 
 
 @attrs.frozen
@@ -136,7 +146,8 @@ class Known:
     @classmethod
     def from_dict(cls, shown: dict[str, Any]) -> Known:
         """Return what `to_dict` was made of."""
-        return cls(**shown | {"sight": None if shown["sight"] is None else Sight.of_row(shown["sight"])})
+        known = {field.name: shown[field.name] for field in attrs.fields(cls)}
+        return cls(**known | {"sight": None if known["sight"] is None else Sight.of_row(known["sight"])})
 
 
 class Surveyor:
@@ -165,25 +176,33 @@ class Surveyor:
         self._watches = watches
         self._clock = clock
         self._explain = explain
+        self._run = secrets.token_hex(4)
         self._silence = Silence(service.statistics, now=clock.time)
 
     def survey(self, after: Mark | None, ids: Collection[str]) -> Survey:
         """Return what is known; see `Monitor.survey`."""
         now, tracker = self._clock.time(), self._tracker
         covers = self._watches.covers
-        since, noted = (-inf, 0) if after is None else after
+        is_whole = after is None or after[0] != self._run
+        since, noted = (-inf, 0) if after is None or is_whole else after[1:]
         found = {one.id: one for one in tracker.sights(since)}
         found |= {name: one for name in ids if name not in found and (one := tracker.sight(name)) is not None}
+        noted = min(noted, tracker.noted)
+        notes = [one for one in tracker.sights_of_notes(noted, most=MOST_NOTED) if covers(one.id, one.task_id)]
         sights = [one for one in found.values() if covers(one.id, one.task_id)]
-        sights += tracker.sights_of_notes(noted, most=MOST_NOTED)
+        left_out = max(0, len(sights) - MOST_LIVE) + max(0, tracker.noted - noted - MOST_NOTED)
+        if len(sights) > MOST_LIVE:
+            sights = nsmallest(MOST_LIVE, sights, key=lambda one: (not one.anomalies, one.is_over, -(one.since or 0.0)))
         budget, statistics, explanation = self._service.budget, self._service.statistics, self._explain()
         tasks = [task for task in self._watches.lists if task is not None]
         return Survey(
+            run=self._run,
             at=now,
             noted=tracker.noted,
             now=self._clock.now().timestamp(),
-            is_whole=after is None,
-            sights=tuple(sights),
+            is_whole=is_whole,
+            sights=(*sights, *notes),
+            left_out=left_out if is_whole else 0,
             watched=Watched(
                 everything=None in self._watches.lists,
                 tasks=tuple(tasks[:MOST_TASKS]),

@@ -116,6 +116,26 @@ def test_wrong_usage_of_report(titan, address, tmp_path):
     assert not list(tmp_path.glob("*.html"))
 
 
+@pytest.mark.parametrize("named", [("\udcff",), ("--task", "\udcff"), ("",), ("a", "--task", "")])
+def test_what_can_be_no_id(start, watched, address, tmp_path, named):
+    """What is empty, or was typed in another encoding, is refused in one line, with the exit code of wrong usage."""
+    process = start("report", *named, "--journal", address, "--output", tmp_path / "page.html")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert ("cannot be an id: it is no valid text" in err) or ("a text that is not empty" in err)
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize("command", [("history",), ("wait",), ("watch",), ("watch", "--task")])
+def test_other_commands_refuse_it_too(titan, watched, address, command):
+    """What can be no id is neither looked up nor asked for again and again."""
+    before = len(watched.requests)
+    result = titan(*command, "\udcff", "--journal", address, service=watched)
+    assert (result.exit_code, "cannot be an id: it is no valid text" in result.stderr) == (2, True)
+    assert len(watched.requests) == before
+
+
 def test_open_anomalies_are_counted(titan, serve, address, tmp_path):
     """The line about a report says how many executions have open anomalies."""
     service = serve(Scenario([Plan(id="a", steps=[Step("strange")])]))

@@ -394,6 +394,10 @@ async def test_links(monitor):
     async with Dashboard(MonitorSource(monitor), host="::1", token="t" * 40) as six:
         assert six.url == f"http://[::1]:{six.port}/#token={'t' * 40}"
         assert six.is_local
+    assert Dashboard(MonitorSource(monitor), host="127.0.0.2").is_local
+    assert not Dashboard(MonitorSource(monitor), host="board.example").is_local
+    with pytest.raises(ConfigurationError, match="name an address"):
+        Dashboard(MonitorSource(monitor), host="")
 
 
 async def test_tokens_differ(monitor):

@@ -5,6 +5,7 @@ What commands there are is in `app.py`; each command's work is in a module of it
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from io import TextIOWrapper
@@ -12,6 +13,9 @@ from io import TextIOWrapper
 
 def main() -> None:
     """Run the command line and exit."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started it has closed it: what would be written there goes nowhere
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     missing = [name for name in ("platformdirs", "rich", "typer") if find_spec(name) is None]
     if missing:
         sys.stderr.write(
@@ -21,6 +25,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a character must not end the program
             stream.reconfigure(errors="backslashreplace")
-    from titan_state.cli.app import app
+    try:
+        from titan_state.cli.app import app
 
-    app(prog_name="titan-state")
+        app(prog_name="titan-state")
+    except KeyboardInterrupt:  # before the command could listen
+        from titan_state.cli.exits import Exit
+
+        raise SystemExit(int(Exit.INTERRUPTED)) from None

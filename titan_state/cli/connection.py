@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from titan_state.cli.output import remark
-from titan_state.cli.places import journal_path
+from titan_state.cli.places import file_of, journal_path
 from titan_state.errors import ConfigurationError, JournalInUseError, JournalUnavailableError
-from titan_state.journal.address import journal_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -105,8 +104,7 @@ class Connection:
         """Return the file of the journal, None if it is none."""
         if self.journal is None:
             return journal_path(self.url, self.account)
-        path: Path | None = getattr(journal_of(self.journal), "path", None)
-        return path
+        return file_of(self.journal)
 
     def alone(self) -> Monitor:
         """Return a monitor of the service with its journal, not yet entered; it goes nowhere without that."""

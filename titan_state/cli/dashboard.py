@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import webbrowser
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
@@ -12,13 +13,15 @@ import attrs
 
 from titan_state.cli.connection import Connection
 from titan_state.cli.journal import opened, place
+from titan_state.cli.named import require_ids, require_task
 from titan_state.cli.output import emit, remark
-from titan_state.cli.places import session_token
+from titan_state.cli.places import file_of, session_token
 from titan_state.errors import ConfigurationError, JournalInUseError
 
 if TYPE_CHECKING:
     from titan_state.dashboard.server import Dashboard
     from titan_state.dashboard.sources import Source
+    from titan_state.monitor.monitor import Monitor
 
 PORT: Final = 8288
 """The port that is taken unless one is named, or it is in use."""
@@ -60,12 +63,25 @@ class Place:
     journal: str | None = None
     has_journal: bool = True
 
+    @property
+    def origin(self) -> str | None:
+        """The origin of the service, None if no URL was given.
+
+        Raises:
+            ConfigurationError: The URL cannot work.
+        """
+        from titan_state.client.address import origin_of
+        from titan_state.client.profile import ServiceProfile
+
+        return origin_of(self.url, ServiceProfile().api_prefix) if self.url else None
+
 
 async def dashboard(wish: Wish, where: Place) -> int:
     """Serve the page until the user leaves.
 
     Raises:
         ConfigurationError: Something is missing, or the port cannot be used; the message says what to do.
+        NotFoundError: The service does not know one of the tasks.
     """
     if find_spec("aiohttp_sse") is None:
         raise ConfigurationError("the dashboard needs aiohttp-sse: pip install 'titan-state[dashboard]'")
@@ -88,7 +104,10 @@ async def dashboard(wish: Wish, where: Place) -> int:
 async def _source(stack: AsyncExitStack, wish: Wish, where: Place) -> Source:
     from titan_state.dashboard.sources import JournalSource, MonitorSource
 
-    if not wish.follows:
+    require_ids(wish.ids, wish.tasks)
+    if wish.follows:
+        _require_followed(wish, where)
+    elif not _lacks_service(wish, where):
         connection = Connection.of(
             where.url,
             where.token,
@@ -100,18 +119,49 @@ async def _source(stack: AsyncExitStack, wish: Wish, where: Place) -> Source:
         try:
             monitor = await stack.enter_async_context(connection.alone())
         except JournalInUseError as error:
-            remark(f"{error}: it is followed, and what it watches is shown")
+            aside = ", not what is named here" if wish.ids or wish.tasks else ""
+            remark(f"{error}: it is followed, and what it watches is shown{aside}")
         else:
-            monitor.watch(*wish.ids)
-            for task in wish.tasks:
-                monitor.watch_task(task)
-            if not (wish.ids or wish.tasks):
-                monitor.watch_all()
+            await _watch(monitor, wish)
             return MonitorSource(monitor)
-    elif not where.has_journal:
-        raise ConfigurationError("there is nothing to follow without a journal: leave --no-journal out")
+    origin = where.origin
     journal = await stack.enter_async_context(opened(place(where.journal, where.url, where.account)))
-    return JournalSource(journal, account=where.account, origin=where.url)
+    return JournalSource(journal, account=where.account, origin=origin)
+
+
+def _require_followed(wish: Wish, where: Place) -> None:
+    """Raise if there is nothing to follow, or if something is named that following cannot heed."""
+    if wish.ids or wish.tasks:
+        raise ConfigurationError(
+            "with --follow no execution or task can be named: what is watched is up to the monitor that writes the "
+            "journal"
+        )
+    if not where.has_journal:
+        raise ConfigurationError("there is nothing to follow without a journal: leave --no-journal out")
+    if where.journal and file_of(where.journal) is None:
+        raise ConfigurationError("a journal in memory cannot be followed: name one in a file, as sqlite:///path")
+
+
+def _lacks_service(wish: Wish, where: Place) -> bool:
+    """Return whether there is only a journal to show: what is named could not be watched then, and has to wait."""
+    missing = [name for name, value in (("URL", where.url), ("token", where.token)) if not value]
+    if not missing or wish.ids or wish.tasks or not where.has_journal or not where.journal:
+        return False
+    path = file_of(where.journal)
+    if path is None or not path.exists():
+        return False
+    remark(f"no {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} set: the journal {path} is followed")
+    return True
+
+
+async def _watch(monitor: Monitor, wish: Wish) -> None:
+    """Watch what is wanted."""
+    for task in wish.tasks:
+        await require_task(monitor, task)
+        monitor.watch_task(task)
+    monitor.watch(*wish.ids)
+    if not (wish.ids or wish.tasks):
+        monitor.watch_all()
 
 
 async def _listen(stack: AsyncExitStack, wish: Wish, source: Source) -> Dashboard:
@@ -120,15 +170,25 @@ async def _listen(stack: AsyncExitStack, wish: Wish, source: Source) -> Dashboar
     token = session_token(renews=wish.renews)
 
     def listening(port: int) -> Dashboard:
-        return Dashboard(source, host=wish.host, port=port, names=wish.names, token=token)
+        names = [_bare(name) for name in wish.names]
+        return Dashboard(source, host=_bare(wish.host), port=port, names=names, token=token)
 
     try:
         return await stack.enter_async_context(listening(PORT if wish.port is None else wish.port))
-    except ConfigurationError:
-        if wish.port is not None:
+    except ConfigurationError as error:
+        if wish.port is not None or not _is_in_use(error):
             raise
         remark(f"port {PORT} is in use: another one is taken; --port chooses one")
     return await stack.enter_async_context(listening(0))
+
+
+def _is_in_use(error: ConfigurationError) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+
+
+def _bare(host: str) -> str:
+    """Return a host without the brackets that an IPv6 address has in a URL."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def _told(wish: Wish, source: Source) -> str:

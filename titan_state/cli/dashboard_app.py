@@ -12,7 +12,7 @@ from titan_state.cli.exits import Exit, codes
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the whole."""
-    exits = codes(Exit.ERROR, Exit.USAGE, Exit.INTERRUPTED, Exit.TERMINATED)
+    exits = codes(Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.INTERRUPTED, Exit.TERMINATED)
     app.command(short_help="Show executions on a web page of this machine.", epilog=exits)(dashboard)
 
 
@@ -37,7 +37,12 @@ def dashboard(
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     new_link: Annotated[
-        bool, typer.Option("--new-link", help="Make another token; links printed before are good no longer.")
+        bool,
+        typer.Option(
+            "--new-link",
+            help="Make another token. Links printed before are good no longer once the dashboards that run now are "
+            "started again: each keeps the token it started with.",
+        ),
     ] = False,
     url: options.Url = None,
     token: options.Token = None,
@@ -50,7 +55,8 @@ def dashboard(
     """Show executions live on a web page: a board, timelines, anomalies, the model; with buttons that control them.
 
     It watches what is named, or everything, and writes it down, as titan-state watch does. If a monitor of this machine
-    writes the journal already, or with --follow, it shows what that one does, and sends nothing itself.
+    writes the journal already, or with --follow, it shows what that one does, and sends nothing itself. So it does with
+    the journal of --journal where the URL or the token is missing.
 
     It prints a link. Whoever has it may control executions: do not pass it on.
     """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from titan_state import wording
 from titan_state.cli.connection import required
 from titan_state.cli.exits import Exit
+from titan_state.cli.named import require_ids
 from titan_state.cli.output import emit, emit_json, remark
 from titan_state.cli.places import journal_path
 from titan_state.core.events import Transitioned
@@ -64,6 +65,7 @@ def _found(where: str | Path) -> Journal:
 
 async def history(where: str | Path, execution_id: str, *, as_json: bool) -> int:
     """Write the timeline of an execution."""
+    require_ids((execution_id,))
     async with opened(where) as journal:
         events = await journal.history(execution_id)
     if not events:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
+import stat
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+
+from titan_state.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHORTEST: Final = 32
-"""How many characters a token has at least."""
+TOKEN: Final = re.compile(rb"[A-Za-z0-9_-]{32,128}")
+"""What a token of the dashboard looks like: nothing else is taken from the file in which it is kept."""
+
+LARGEST: Final = 256
+"""The largest file that may hold a token, in bytes."""
 
 
 def journal_path(url: str, account: str | None) -> Path:
@@ -35,31 +42,75 @@ def journal_path(url: str, account: str | None) -> Path:
     return user_state_path("titan-state") / f"{urlsplit(origin).hostname}-{mark}.db"
 
 
+def file_of(address: str | Path) -> Path | None:
+    """Return the file of the journal at an address, None if it is in none.
+
+    Raises:
+        ConfigurationError: There is no such kind of journal.
+    """
+    from titan_state.journal.address import journal_of
+
+    path: Path | None = getattr(journal_of(address), "path", None)
+    return path
+
+
 def session_token(*, renews: bool = False) -> str:
     """Return the token of this user's dashboards: a page that is open stays good when its dashboard is started again.
 
-    It is kept in a file that its owner alone can read.
+    It is kept in a file that its owner alone can read. What else is in its place is replaced, a link itself and not
+    what it leads to.
 
     Args:
-        renews: Make another one; links with the one before are good no longer.
+        renews: Make another one; a dashboard that runs goes on with the one that it started with.
 
     Raises:
-        OSError: The file cannot be used.
+        ConfigurationError: It cannot be kept there.
     """
     from platformdirs import user_state_path
 
     path = user_state_path("titan-state") / "dashboard-token"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not renews:
-        try:
-            kept = path.read_text(encoding="ascii").strip()
-        except (FileNotFoundError, UnicodeDecodeError):
-            kept = ""
-        if len(kept) >= SHORTEST and not path.stat().st_mode & (0o077 if os.name == "posix" else 0):
-            return kept
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (None if renews else _kept(path)) or _made(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the dashboard's token cannot be kept in {path}: {error.strerror or error}"
+        ) from error
+
+
+def _kept(path: Path) -> str | None:
+    """Return the token in a file; None if it is none, or if others may know it."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        file = os.open(path, flags)
+    except OSError:  # it is missing, a link, or not ours: another one takes its place, if that can be
+        return None
+    try:
+        if not _is_private(os.fstat(file)):
+            return None
+        content = os.read(file, LARGEST + 1)
+    finally:
+        os.close(file)
+    if len(content) > LARGEST or not TOKEN.fullmatch(content.strip()):
+        return None
+    return content.strip().decode("ascii")
+
+
+def _is_private(about: os.stat_result) -> bool:
+    """Return whether it is a file that nobody but its owner, this user, can read or write, as far as that is told."""
+    if not stat.S_ISREG(about.st_mode):
+        return False
+    return os.name != "posix" or (about.st_uid == os.geteuid() and not about.st_mode & 0o077)
+
+
+def _made(path: Path) -> str:
+    """Make a token, and put it into a file once it is whole."""
     token = secrets.token_urlsafe(32)
     beside = path.with_name(f"{path.name}-{secrets.token_hex(4)}")
-    beside.touch(mode=0o600, exist_ok=False)
-    beside.write_text(token, encoding="ascii")
-    beside.replace(path)
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(token)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
     return token

@@ -14,6 +14,7 @@ import attrs
 from titan_state import wording
 from titan_state.cli.exits import Exit
 from titan_state.cli.journal import opened
+from titan_state.cli.named import require_ids
 from titan_state.cli.output import emit, remark
 from titan_state.client.files import Target
 from titan_state.core.lifecycle import Lifecycle
@@ -69,10 +70,12 @@ async def report(where: str | Path, wish: Wish, *, output: str, force: bool) -> 
         The exit code: that of what was not found only if nothing else is left.
 
     Raises:
-        ConfigurationError: No execution is named, there is no journal, or the file can be nowhere there.
+        ConfigurationError: No execution is named, or what is named is no id; there is no journal; or the file can be
+            nowhere there.
     """
     if not wish.ids and not wish.tasks:
         raise ConfigurationError("say which executions: their ids, or --task TASK for all those of a task")
+    require_ids(wish.ids, wish.tasks)
     target = None if output == STDOUT else _target(output, "report.html", force=force)
     if output != STDOUT and target is None:
         return Exit.ERROR

@@ -9,6 +9,7 @@ import attrs
 
 from titan_state import wording
 from titan_state.cli.exits import OF_STATUS, Exit, worst
+from titan_state.cli.named import require_ids
 from titan_state.cli.output import emit, emit_json
 from titan_state.cli.spinner import spinner
 from titan_state.client.silence import Silence
@@ -67,7 +68,11 @@ async def wait(connection: Connection, ids: Sequence[str], *, timeout_s: float |
 
     Returns:
         The exit code: of several outcomes the worst.
+
+    Raises:
+        ConfigurationError: Something is named that is no id.
     """
+    require_ids(ids)
     async with connection.monitoring() as monitor:
         return await wait_with(monitor, ids, timeout_s=timeout_s, as_json=as_json)
 

@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING
 
 from titan_state.cli.exits import Exit, worst
 from titan_state.cli.follow import follow
+from titan_state.cli.named import require_ids, require_task
 from titan_state.cli.output import emit_json, remark
 from titan_state.cli.plan import Explainer
 from titan_state.cli.running import side_by_side
 from titan_state.cli.screen import JsonLines, Lines, LiveBoard, is_live_terminal
-from titan_state.core.budget import Priority
 from titan_state.core.events import Transitioned
-from titan_state.errors import (
-    ConfigurationError,
-    ExecutionNotFoundError,
-    ForbiddenError,
-    NotFoundError,
-    ServiceError,
-    UnauthorizedError,
-)
+from titan_state.errors import ConfigurationError, ExecutionNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,17 +46,18 @@ async def watch(
         The exit code.
 
     Raises:
-        ConfigurationError: There is nothing to watch.
+        ConfigurationError: There is nothing to watch, or something that is no id.
         NotFoundError: The service does not know one of the tasks.
     """
     ids = tuple(dict.fromkeys(ids))
     if not (ids or tasks or everything):
         raise ConfigurationError("nothing to watch: name executions by id, or give --task or --all")
+    require_ids(ids, tasks)
     async with connection.monitoring() as monitor:
         stream = monitor.events()
         exports = None if export is None else _exports(monitor, ids, *export)
         for task in tasks:
-            await _require_task(monitor, task)
+            await require_task(monitor, task)
             monitor.watch_task(task)
         if everything:
             monitor.watch_all()
@@ -104,16 +98,6 @@ async def _known(monitor: Monitor, ids: Sequence[str]) -> list[Event]:
         moves = [event for event in await monitor.journal.history(name) if isinstance(event, Transitioned)]
         found += moves[-1:]
     return found
-
-
-async def _require_task(monitor: Monitor, task_id: str) -> None:
-    """Raise if the service does not know a task: the monitor itself would go on looking for it."""
-    try:
-        await monitor.service.list(task_id=task_id, limit=1, priority=Priority.CONTROL)
-    except (NotFoundError, UnauthorizedError, ForbiddenError):
-        raise
-    except ServiceError:  # the monitor tries again
-        return
 
 
 def _exports(monitor: Monitor, ids: Sequence[str], directory: str, form: Format) -> Exports:

@@ -10,6 +10,7 @@ import logging
 import secrets
 from datetime import timedelta, timezone
 from errno import EACCES, EADDRINUSE
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
@@ -103,7 +104,12 @@ class Dashboard:
             names: Further host names under which it may be reached.
             token: What lets a page in, by default a random one.
             clock: The time, the machine's own by default.
+
+        Raises:
+            ConfigurationError: The host is no address.
         """
+        if not host:
+            raise ConfigurationError("name an address of this machine as host, 127.0.0.1 say; 0.0.0.0 stands for all")
         self.token = secrets.token_urlsafe(32) if token is None else token
         self.port = port
         self._host = host
@@ -136,14 +142,17 @@ class Dashboard:
     def url(self) -> str:
         """The link that opens the page: it holds the token, in a part that browsers do not send."""
         host = self._host
-        if host in ("0.0.0.0", "::", ""):  # noqa: S104 - every address of this machine: one of them is named
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - every address of this machine: one of them is named
             host = "127.0.0.1"
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/#token={self.token}"
 
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
-        return self._host in LOOPBACK
+        try:
+            return self._host in LOOPBACK or ip_address(self._host).is_loopback
+        except ValueError:
+            return False
 
     async def __aenter__(self) -> Self:
         runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=1.0, max_line_size=LONGEST_LINE)

@@ -428,3 +428,21 @@ async def test_baselines_are_kept(lives, service):
     async with lives.monitor() as monitor:
         assert monitor._watches.former == {None: baseline}
         assert baseline != Baseline()
+
+
+async def test_since_when_an_execution_runs_again_survives(service, path):
+    """One that was resumed before the restart runs since then, whatever the service says of when it began."""
+    service.add(Plan(id="a", steps=[Step("running")]))
+    options = {"journal": path, "budget": RequestBudget(per_minute=60_000), "drain_s": 0}
+    async with Monitor(service.url, service.token, **options) as monitor:
+        monitor.watch("a")
+        await true(lambda: monitor.check("a", Action.PAUSE))
+        await monitor.pause("a")
+        await true(lambda: monitor.check("a", Action.RESUME))
+        await monitor.resume("a")
+        await true(lambda: monitor.check("a", Action.PAUSE))
+        before = monitor.known("a").sight.since
+    async with Monitor(service.url, service.token, **options) as monitor:
+        assert monitor.known("a").sight.since == pytest.approx(before, abs=1e-3)
+        resumed = service.history("a")[-1]
+        assert (resumed.status, before >= resumed.wall.timestamp()) == ("running", True)

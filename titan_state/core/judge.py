@@ -248,10 +248,10 @@ class Judge:
             self._outlook.moved(record, left, execution, received_at)
         record.status = status
         record.since = received_at
-        record.again = left not in (UNSEEN, self._lifecycle.initial)
         record.look(execution, sent_at, received_at)
         record.seen_received = max(record.seen_received, received_at)
         record.identify(execution)
+        record.is_back = left not in (UNSEEN, self._lifecycle.initial)
         terminal = self._lifecycle.is_terminal(status)
         record.final = execution if terminal else None
         self._results.entered(record, received_at)

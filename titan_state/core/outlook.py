@@ -230,7 +230,7 @@ class Outlook:
         if record.final is not None:
             ended = ended_at(record.final)
             return record.since if ended is None else min(record.since, ended - self.zero)
-        return record.since if record.again else self.began(record)
+        return record.since if record.is_back else self.began(record)
 
     def forecast(
         self, records: Iterable[Record], now: float, *, others: float = 0.0, others_from: float = 0.0

@@ -34,6 +34,12 @@ LONGEST_DATE: Final = 32
 """How many characters a date has at most, with microseconds and a time zone; what is longer is not kept."""
 
 
+class Former(float):
+    """A date that is over. The kind of the number tells it, since a further field would cost every record."""
+
+    __slots__ = ()
+
+
 @attrs.define(eq=False, weakref_slot=False)
 class Suspicion:
     """A status that contradicts the record and waits for confirmation.
@@ -160,7 +166,7 @@ class Record:
         progress: The progress last reported.
         created_at: When it was created, by the service's clock.
         updated_at: When it was last changed, as the service wrote it: every look compares it, and few read it.
-        started_at: When work began, by the service's clock.
+        started_at: When work began, by the service's clock; a `Former` of one that has come back to its status since.
         seq: The number of its last event.
         since: When the answer was received that showed the present status first.
         seen_sent: When the latest read was sent that showed the present status.
@@ -168,7 +174,6 @@ class Record:
         armed: The timer that is set for it.
         rare: What few records need.
         final: The snapshot that showed it finished.
-        again: Whether it is in its status not for the first time, so that the service's dates say nothing of it.
         place: The page of a list that shows it, for the planner.
     """
 
@@ -187,7 +192,6 @@ class Record:
     armed: Bucket | None = None
     rare: Rare | None = None
     final: Execution | None = None
-    again: bool = False
     place: ListPage | None = None
 
     def look(self, execution: Execution, sent_at: float, received_at: float) -> None:
@@ -237,7 +241,8 @@ class Record:
         if execution.created_at is not None:
             self.created_at = execution.created_at.timestamp()
         if execution.started_at is not None:
-            self.started_at = execution.started_at.timestamp()
+            started_at = execution.started_at.timestamp()
+            self.started_at = Former(started_at) if self.is_back else started_at
 
     def snapshot(self) -> Execution | None:
         """Return what is known of the execution, None if it was never seen.
@@ -262,6 +267,16 @@ class Record:
             phase=self.phase,
             progress=None if self.progress is None else float(self.progress),
         )
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it has come back to its status, so that the service's dates do not say since when it is in it."""
+        return isinstance(self.started_at, Former)
+
+    @is_back.setter
+    def is_back(self, is_so: bool) -> None:
+        if self.started_at is not None:
+            self.started_at = Former(self.started_at) if is_so else float(self.started_at)
 
     def uncommon(self) -> Rare:
         """Return the place for what few records need, made if it is not there."""

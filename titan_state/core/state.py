@@ -108,8 +108,8 @@ def freeze(record: Record, zero: float) -> Row:
 def _uncommon(record: Record, zero: float) -> str | None:
     """Return the little that only a few executions need."""
     rare = {} if record.rare is None or record.rare.is_empty() else _plain(record.rare, zero)
-    if record.again and record.final is None:
-        rare["again"] = True
+    if record.is_back and record.final is None:
+        rare["is_back"] = True
     return _written(rare) if rare else None
 
 
@@ -164,7 +164,7 @@ def thaw(row: Row, zero: float, now: float, knows: Callable[[str], bool]) -> Rec
     )
     if rare is not None:
         plain = json.loads(rare)
-        record.again = plain.pop("again", False)
+        record.is_back = plain.pop("is_back", False)
         record.rare = _rare(plain, zero, now) if plain else None
     if final is not None and record.status != UNSEEN:
         record.final = Execution.from_dict(json.loads(final))

@@ -233,7 +233,7 @@ def test_text_of_the_service_stays_text():
 def test_a_file_of_its_own_has_its_styles():
     """A picture that is saved has the palette in it, for both themes; within a page it has none."""
     alone = parsed(timeline_svg(plain().timeline(), standalone=True))
-    assert "prefers-color-scheme: dark" in (alone.findtext("style") or "")
+    assert "light-dark(" in (alone.findtext("style") or "")
     inline = drawn(plain().timeline())
     assert inline.find("style") is None
     assert not [one for one in inline.iter() if one.get("style") or one.get("id")]

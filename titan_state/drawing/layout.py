@@ -257,7 +257,7 @@ class _Plan:
             x = goal.lanes if lane is None else lane
             strokes.append(Stroke(((goal.boxes, exit_), (x, exit_), (x, port))))
         strokes.append(Stroke(((begin, port), (goal.boxes - ARROW + 1, port))))
-        label = Label(self._labels[one.name], goal.boxes - ARROW - 5, port - 4, is_turned=True)
+        label = Label(self._labels[one.name], goal.boxes - ARROW - 5, port - 6, is_turned=True)
         return Drawn(one, tuple(strokes), (goal.boxes, port), "right", label)
 
     def _draw_upright(self, one: Bundle) -> Drawn:

@@ -60,6 +60,25 @@ def test_an_execution_that_came_back_to_its_status(tracker):
     assert again.sight("e") == sight
 
 
+@pytest.mark.parametrize("dates", [{}, {"created_at": date(1)}, {"created_at": date(1), "started_at": date(4)}])
+def test_it_came_back_whatever_the_service_dates(tracker, dates):
+    """Also one that came back to queued, and one of which the service tells later when it began, or never."""
+    for status, at in (("queued", 5), ("running", 20), ("queued", 30), ("queued", 40), ("queued", 50)):
+        seen(tracker, status, at, **{name: value for name, value in dates.items() if status != "running"})
+    assert (tracker.sight("e").status, tracker.sight("e").since) == ("queued", ZERO + tracker.since("e"))
+    assert tracker.since("e") >= 30
+    for status, at in (("running", 60), ("paused", 70), ("paused", 80), ("running", 90), ("running", 100)):
+        seen(tracker, status, at)
+    seen(tracker, "running", 110, task_id="t", **dates)
+    assert tracker.sight("e").since == ZERO + 100
+    assert tracker.snapshot("e").started_at == dates.get("started_at")
+    state = tracker.take_changes()
+    again = Tracker(epoch=EPOCH)
+    again.restore(state, now=120)
+    assert again.sight("e").since == ZERO + 100
+    assert again.snapshot("e").started_at == dates.get("started_at")
+
+
 def test_credentials_in_a_phase_are_not_shown(tracker):
     """What a service writes into the phase is shown without credentials, also from a journal."""
     for at in (10, 20):

@@ -60,6 +60,14 @@ def test_finished_ones_beyond_a_number_are_left_out():
     assert board.hidden == set()
 
 
+def test_what_was_shown_and_has_no_room_any_more_goes():
+    """A row that changes and falls out at once is taken back from pages, which have it still as it was."""
+    board = Board(most_finished=2)
+    board.merge([over("a", since=5.0), over("b", since=6.0), live("c")])
+    change = board.merge([over("c", since=1.0)])
+    assert (change.rows, change.gone) == ([], ["c"])
+
+
 def test_live_ones_beyond_a_number_are_left_out():
     """Those of which nothing has changed for the longest have no room; one that moves has."""
     board = Board(most_live=2)

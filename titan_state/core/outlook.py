@@ -222,7 +222,7 @@ class Outlook:
     def began(self, record: Record, status: str | None = None) -> float:
         """Return since when an execution is in a status, on the tracker's clock: by its own dates, else as seen."""
         status = record.status if status is None else status
-        date = record.created_at if status == "queued" else record.started_at if status == "running" else None
+        date = record.created_at if status == "queued" else record.began_work_at if status == "running" else None
         return record.since if date is None else min(record.since, date - self.zero)
 
     def entered(self, record: Record) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from datetime import UTC, datetime
 from functools import lru_cache
-from math import inf
+from math import inf, isnan, nan
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,7 +35,10 @@ LONGEST_DATE: Final = 32
 
 
 class Former(float):
-    """A date that is over. The kind of the number tells it, since a further field would cost every record."""
+    """When work began of an execution that has come back to its status since; not a number where that is not known.
+
+    The kind of the number tells it: a further field would cost each of a hundred thousand records.
+    """
 
     __slots__ = ()
 
@@ -263,10 +266,16 @@ class Record:
             task_id=self.task_id,
             created_at=_moment(self.created_at),
             updated_at=time_of(self.updated_at),
-            started_at=_moment(self.started_at),
+            started_at=_moment(self.began_work_at),
             phase=self.phase,
             progress=None if self.progress is None else float(self.progress),
         )
+
+    @property
+    def began_work_at(self) -> float | None:
+        """When work began, by the service's clock; None if that is not known."""
+        date = self.started_at
+        return None if date is None or isnan(date) else float(date)
 
     @property
     def is_back(self) -> bool:
@@ -275,8 +284,8 @@ class Record:
 
     @is_back.setter
     def is_back(self, is_so: bool) -> None:
-        if self.started_at is not None:
-            self.started_at = Former(self.started_at) if is_so else float(self.started_at)
+        date = self.began_work_at
+        self.started_at = Former(nan if date is None else date) if is_so else date
 
     def uncommon(self) -> Rare:
         """Return the place for what few records need, made if it is not there."""

@@ -93,7 +93,7 @@ def freeze(record: Record, zero: float) -> Row:
         record.progress,
         record.created_at,
         None if updated_at is None else updated_at.timestamp(),
-        record.started_at,
+        record.began_work_at,
         record.seq,
         _date(record.since, zero),
         _date(record.seen_sent, zero),

@@ -56,12 +56,15 @@ class Board:
                 no longer, and goes.
         """
         changed: dict[str, Sight] = {}
+        new: set[str] = set()
         named = set()
         for sight in sights:
             named.add(sight.id)
             known = self.rows.get(sight.id)
             if known != sight and not _says_less(sight, known):
                 changed[sight.id] = self.rows[sight.id] = sight
+                if known is None:
+                    new.add(sight.id)
                 self.hidden.discard(sight.id)
         gone = [name for name, row in self.rows.items() if not row.is_over and name not in named] if is_whole else []
         for name in gone:
@@ -71,7 +74,8 @@ class Board:
         for name in self._beyond():
             del self.rows[name]
             self.hidden.add(name)
-            if changed.pop(name, None) is None:
+            changed.pop(name, None)
+            if name not in new:  # what nobody was told of need not go
                 gone.append(name)
         return Change(list(changed.values()), gone)
 

@@ -126,7 +126,7 @@ class Hub:
         """Look for what is new, and tell the pages of it: what can be seen, also where something cannot."""
         async with self._turn:
             trouble = ""
-            for look in (self._look_for_events, self._look_for_changes):
+            for look in (self._look_for_events, self._look_for_changes, self._tell_state):
                 try:
                     await look()
                 except TitanStateError as error:  # a journal that is busy, say: the next look may do better
@@ -136,15 +136,11 @@ class Hub:
             if trouble and trouble != self._trouble:
                 logger.warning("the dashboard could not look for everything: %s", shorten(trouble, 400))
             self._trouble = trouble
-            now = self._clock.time()
-            if now - self._told_at >= STATE_S or self._views.is_urgent:
-                self._told_at, self._views.is_urgent = now, False
-                self._tell("state", self._state())
 
     async def _look_for_events(self) -> None:
         async for events in self._news.batches():
             self._views.concern(events)
-            self._tell("events", self._events(events[-MOST_EVENTS:]))
+            self._tell("events", self._events(events[-MOST_EVENTS:], events[:-MOST_EVENTS]))
         if self._news.has_skipped:
             self._news.has_skipped = False
             self._views.compare()
@@ -155,6 +151,12 @@ class Hub:
             self._tell("rows", messages.rows(change.rows[first : first + AT_ONCE]))
         if change.gone:
             self._tell("rows", messages.rows((), gone=change.gone))
+
+    async def _tell_state(self) -> None:
+        now = self._clock.time()
+        if now - self._told_at >= STATE_S or self._views.is_urgent:
+            self._told_at, self._views.is_urgent = now, False
+            self._tell("state", self._state())
 
     def _state(self) -> str:
         views = self._views
@@ -167,8 +169,10 @@ class Hub:
             hidden=views.hidden,
         )
 
-    def _events(self, events: Sequence[Event]) -> str:
-        return messages.text({"items": [messages.event(one, self._source.redact) for one in events]})
+    def _events(self, events: Sequence[Event], skipped: Sequence[Event] = ()) -> str:
+        """Return events as a message, with the executions of those that are not told one by one."""
+        items = [messages.event(one, self._source.redact) for one in events]
+        return messages.text({"items": items, "skipped": sorted({one.execution_id for one in skipped})})
 
     def _tell(self, kind: str, line: str) -> None:
         for page in tuple(self._pages):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from titan_state.core.events import Event
     from titan_state.dashboard.sources import Source
+
+logger = logging.getLogger("titan_state.dashboard")
 
 LATEST: Final = 50
 """How many of the latest events a page is shown when it opens."""
@@ -41,6 +44,7 @@ class News:
         self.latest: deque[Event] = deque(maxlen=LATEST)
         self.blind = ""
         self.has_skipped = False
+        self._has_warned = False
         self._source = source
         self._position: int | None = None
 
@@ -62,14 +66,17 @@ class News:
         while self._position < journal.head:
             try:
                 some = await journal.log(self._position, AT_ONCE)
-            except JournalDamagedError:
-                some = await self._one(self._position)
+            except JournalDamagedError as error:
+                if not self._has_warned:
+                    logger.warning("events that cannot be read are not told: %s", error)
+                self._has_warned = True
+                some = await self._one(self._position) or []
                 steps += not some
-                if not some and steps < MOST_STEPS:
-                    self._position, self.has_skipped = self._position + 1, True  # those after it may be readable
-                    continue
-                if not some:
+                if not some and steps > MOST_STEPS:
                     raise
+                if not some:
+                    self._position, self.has_skipped = await self._beyond(self._position, journal.head), True
+                    continue
             if some:
                 events = [event for _, event in some]
                 for event in events:
@@ -80,12 +87,23 @@ class News:
             else:
                 self._position = journal.head
 
-    async def _one(self, position: int) -> list[tuple[int, Event]]:
-        """Return the next event alone, none if it is the one that cannot be read."""
+    async def _one(self, position: int) -> list[tuple[int, Event]] | None:
+        """Return the next event alone; None if it is the one that cannot be read."""
         try:
             return await self._source.journal.log(position, 1)
         except JournalDamagedError:
-            return []
+            return None
+
+    async def _beyond(self, position: int, head: int) -> int:
+        """Return the position of the next event, which cannot be read; positions before it may have been pruned."""
+        low, step = position, 1
+        while low + step < head and await self._one(low + step) is None:
+            low, step = low + step, 2 * step
+        high = min(low + step, head)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if await self._one(middle) is None else (low, middle)
+        return high
 
     def _take(self, event: Event) -> None:
         if isinstance(event, AnomalyDetected) and event.kind is AnomalyKind.BLIND:

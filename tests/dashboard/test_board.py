@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from titan_state.core.sights import Sight
 from titan_state.dashboard.board import Board
 
@@ -75,3 +78,32 @@ def test_live_ones_beyond_a_number_are_left_out():
     assert ([row.id for row in change.rows], board.hidden) == (["b", "c"], {"a"})
     change = board.merge([live("a", since=9.0, status="paused")])
     assert ([row.id for row in change.rows], change.gone, board.hidden) == (["a"], ["b"], {"b"})
+
+
+names = st.sampled_from("abcdef")
+seconds = st.integers(0, 5).map(float)
+anomalies = st.sampled_from([(), (("stuck_queued", 1.0),)])
+sights = st.one_of(
+    st.builds(live, names, since=seconds, seen=seconds, anomalies=anomalies),
+    st.builds(over, names, since=seconds, seen=seconds, anomalies=anomalies),
+    st.builds(lambda name: Sight(name, "t", "completed", is_over=True), names),
+)
+merges = st.tuples(st.lists(sights, max_size=5, unique_by=lambda sight: sight.id), st.booleans())
+
+
+@given(st.lists(merges, max_size=12), st.integers(0, 3), st.integers(0, 3))
+def test_a_page_that_takes_every_change_shows_the_board(told, most_finished, most_live):
+    """Whatever is told, what pages put together of the changes is what the board has, within its limits."""
+    board = Board(most_finished, most_live)
+    page = {}
+    for some, is_whole in told:
+        change = board.merge(some, is_whole=is_whole)
+        page |= {row.id: row for row in change.rows}
+        for name in change.gone:
+            del page[name]  # nothing goes that is not there
+        assert page == board.rows
+        assert not set(page) & board.hidden
+        assert sum(row.is_over for row in page.values()) <= most_finished
+        assert sum(not row.is_over for row in page.values()) <= most_live
+        if is_whole:
+            assert {row.id for row in page.values() if not row.is_over} <= {sight.id for sight in some}

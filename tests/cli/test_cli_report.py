@@ -69,7 +69,7 @@ def test_what_the_journal_does_not_know(titan, watched, address, tmp_path):
     path = tmp_path / "page.html"
     result = titan("report", "a", "x", "--journal", address, "--output", path)
     assert (result.exit_code, "has nothing of x" in result.stderr) == (0, True)
-    assert "the journal knows nothing of 1 more that were asked for" in path.read_text(encoding="utf-8")
+    assert "the journal has nothing of 1 other asked for" in path.read_text(encoding="utf-8")
     nothing = titan("report", *"stuvwxyz", "--journal", address, "--output", tmp_path / "none.html")
     assert (nothing.exit_code, "has nothing of s, t, u, v, w and 3 more" in nothing.stderr) == (6, True)
     task = titan("report", "--task", "no", "--journal", address, "--output", tmp_path / "none.html")

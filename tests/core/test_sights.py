@@ -153,6 +153,10 @@ def test_what_was_never_seen(tracker):
     tracker.absent("e", sent_at=1, received_at=2)
     assert tracker.sight("e") is None
     assert list(tracker.sights()) == []
+    for at in (15, 30):  # the service goes on saying that there is no such execution
+        tracker.absent("e", sent_at=at, received_at=at + 1)
+    tracker.tick(31)
+    assert (tracker.sight("e").status, tracker.sight("e").is_over) == ("vanished", True)
     assert tracker.sight("x") is None
 
 

@@ -64,7 +64,7 @@ def test_the_page_tells_all():
         "2026-11-27 13:23:20.000 UTC",
         "us",
         "journal.db",
-        "the journal knows nothing of 2 more that were asked for",
+        "the journal has nothing of 2 others asked for",
         "✓ completed",
         "Open anomalies (2)",
         "moved from completed to running: it had finished",
@@ -114,7 +114,7 @@ def test_text_of_the_service_stays_text():
 def test_nothing_wrong_is_said_too():
     """Where no anomaly is open the page says so; a live execution is in its status still."""
     page = page_of(Life("a").see(("running", 0)))
-    assert "nothing is wrong at present" in page.text
+    assert "None, as far as the journal says." in page.text
     assert "about 1h23, still" in page.text
 
 

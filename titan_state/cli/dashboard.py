@@ -91,7 +91,7 @@ async def dashboard(wish: Wish, where: Place) -> int:
         if not page.is_local:
             remark(
                 f"warning: the page is served on {wish.host}, beyond this machine, and unencrypted: whoever sees the "
-                "link can stop executions"
+                "link can stop executions; elsewhere, put this machine's address in the place of the link's"
             )
         emit(f"dashboard: {page.url}")
         remark(f"it shows {_told(wish, source)}; Ctrl-C ends it")
@@ -118,9 +118,9 @@ async def _source(stack: AsyncExitStack, wish: Wish, where: Place) -> Source:
         )
         try:
             monitor = await stack.enter_async_context(connection.alone())
-        except JournalInUseError as error:
+        except JournalInUseError:
             aside = ", not what is named here" if wish.ids or wish.tasks else ""
-            remark(f"{error}: it is followed, and what it watches is shown{aside}")
+            remark(f"a monitor of this machine writes the journal already: what it watches is shown{aside}")
         else:
             await _watch(monitor, wish)
             return MonitorSource(monitor)
@@ -178,8 +178,9 @@ async def _listen(stack: AsyncExitStack, wish: Wish, source: Source) -> Dashboar
     except ConfigurationError as error:
         if wish.port is not None or not _is_in_use(error):
             raise
-        remark(f"port {PORT} is in use: another one is taken; --port chooses one")
-    return await stack.enter_async_context(listening(0))
+    page = await stack.enter_async_context(listening(0))
+    remark(f"port {PORT} is in use, so it is {page.port} this time; --port chooses one")
+    return page
 
 
 def _is_in_use(error: ConfigurationError) -> bool:

@@ -74,7 +74,7 @@ _NAMES: Final = tuple(field.name for field in attrs.fields(Sight))
 
 
 def of_record(record: Record, *, began: float, epoch: float, terminal: Collection[str]) -> Sight | None:
-    """Return what is known of an execution that is kept in full, None if it was never seen.
+    """Return what is known of an execution that is kept in full, None if it was never seen, nor found missing.
 
     Args:
         record: What is kept of it.
@@ -92,7 +92,7 @@ def of_record(record: Record, *, began: float, epoch: float, terminal: Collectio
         if odd is not None or gone is not None:
             since = max(one for one in (odd, gone) if one is not None).timestamp()
         is_gone = gone is not None
-    if not status:
+    if not status and not is_gone:
         return None
     return Sight(
         record.id,
@@ -116,7 +116,7 @@ def of_note(execution_id: str, note: Note, ended: float | None = None) -> Sight 
         note: The note.
         ended: When it ended, if that is known.
     """
-    if note.status == UNSEEN:
+    if note.status == UNSEEN and not note.has_vanished:
         return None
     status = VANISHED if note.has_vanished else note.status
     return Sight(execution_id, note.task_id, status, ended, anomalies=_opened(note.open), is_over=True)

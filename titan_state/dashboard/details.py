@@ -97,13 +97,15 @@ def outputs(source: Source, events: Sequence[Event], status: str | None, *, know
     if ready is not None:
         return readable(source, ready.row_count, ready.metadata, ready.at)
     if status is None or status not in source.output_statuses:
-        return _unreadable("none", "There are none unless it succeeds." if status else "Nothing is known of them.")
-    told = {
+        text = "Only executions that succeed have results." if status else "Nothing is known of them."
+        return _unreadable("none", text)
+    texts = {
         "overdue": "It has succeeded, but its results cannot be read.",
         "awaited": "It has succeeded; its results are waited for.",
     }
-    state = known if known in told else "unknown"
-    return _unreadable(state, told.get(state, "It has succeeded; nobody has looked for its results."), can_load=True)
+    state = known if known in texts else "unknown"
+    text = texts.get(state, "It has succeeded; nobody has looked for its results.")
+    return _unreadable(state, text, can_load=True)
 
 
 def readable(source: Source, row_count: int | None, metadata: Mapping[str, Any], at: datetime) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from titan_state.errors import TitanStateError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+    from datetime import datetime
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
@@ -117,6 +118,11 @@ class Hub:
                 yield message
         finally:
             self._pages.discard(page)
+
+    def as_of(self) -> datetime:
+        """Return until when what is shown is true; now, where that is not known."""
+        now = self._clock.now()
+        return self._views.as_of(now) if self._pages else now
 
     def sight(self, execution_id: str) -> Sight | None:
         """Return what the board shows of an execution."""

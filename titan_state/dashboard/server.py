@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 from datetime import timedelta, timezone
 from errno import EACCES, EADDRINUSE
@@ -162,11 +163,12 @@ class Dashboard:
             await site.start()
         except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
             await runner.cleanup()
-            if isinstance(error, OSError) and error.errno in (EADDRINUSE, EACCES):
+            number = (error.errno or 0) if isinstance(error, OSError) else 0
+            why = os.strerror(number) if number > 0 else str(error)
+            if number in (EADDRINUSE, EACCES):
                 advice = "name another --port, or --port 0 for any that is free"
             else:
                 advice = "name an address of this machine as --host"
-            why = getattr(error, "strerror", None) or error
             raise ConfigurationError(
                 f"the dashboard cannot listen on {shorten(self._host)}, port {self.port} ({why}): {advice}"
             ) from error
@@ -213,15 +215,14 @@ class Dashboard:
 
     async def _execution(self, request: web.Request) -> web.StreamResponse:
         execution_id = asked(request)
-        now = self._clock.now()
-        found = await details(self._source, execution_id, self._hub.sight(execution_id), now)
+        found = await details(self._source, execution_id, self._hub.sight(execution_id), self._hub.as_of())
         if found is None:
             return refused(404, "nothing is known of this execution")
         return web.json_response(found, dumps=messages.text)
 
     async def _timeline(self, request: web.Request) -> web.StreamResponse:
         events = await self._source.journal.history(asked(request))
-        timeline = await timeline_of(self._source, events, self._clock.now())
+        timeline = await timeline_of(self._source, events, self._hub.as_of())
         if timeline is None:
             return refused(404, "nothing is written down of this execution")
         width = min(max(number_of(request, "width", USUAL_WIDTH), NARROWEST), WIDEST)
@@ -236,7 +237,7 @@ class Dashboard:
         question = await question_of(request)
         action = Action(text_of(question, "action"))
         execution = await self._source.act(text_of(question, "id"), action)
-        told = f"{action} was accepted; it was {shorten(execution.status)} when it was seen last."
+        told = f"{action} was accepted; seen last as {shorten(execution.status)}."
         return web.json_response({"text": told}, dumps=messages.text)
 
     async def _results(self, request: web.Request) -> web.StreamResponse:

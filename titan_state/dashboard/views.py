@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from titan_state.client.silence import DARK_S
 from titan_state.dashboard.board import Board
 from titan_state.errors import MonitorClosedError
 
@@ -63,6 +65,14 @@ class Views:
         if self.survey is not None:
             return self.survey.answered
         return max((row.seen for row in self.board.rows.values() if row.seen is not None), default=None)
+
+    def as_of(self, now: datetime) -> datetime:
+        """Return until when what is shown is true: now, or when the service last answered."""
+        survey = self.survey
+        if survey is not None and survey.blind_since is None and survey.dark_s < DARK_S:
+            return now
+        seen = self.seen
+        return now if seen is None else min(now, datetime.fromtimestamp(seen, UTC))
 
     @property
     def hidden(self) -> int:

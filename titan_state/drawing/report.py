@@ -107,7 +107,9 @@ def _head(main: Element, chapters: Sequence[Chapter], imprint: Imprint) -> None:
         lines.append(("Account", imprint.account))
     lines.append(("Journal", imprint.journal))
     if imprint.unknown:
-        lines.append(("Unknown", f"the journal knows nothing of {imprint.unknown} more that were asked for"))
+        lines.append(
+            ("Unknown", f"the journal has nothing of {imprint.unknown} other{'s' * (imprint.unknown != 1)} asked for")
+        )
     facts = add(head, "dl", class_="facts")
     for name, value in lines:
         add(facts, "dt", name)
@@ -127,7 +129,7 @@ def _open_anomalies(main: Element, ranked: Sequence[Chapter], places: dict[int, 
     section = add(main, "section", class_="panel")
     add(section, "h2", f"Open anomalies ({len(opened)})")
     if not opened:
-        add(section, "p", "None: nothing is wrong at present.", class_="quiet")
+        add(section, "p", "None, as far as the journal says.", class_="quiet")
         return
     rows = [(_reference(one, places), *_anomaly_cells(flag, one.timeline)) for one, flag in opened[:_MOST_OPEN]]
     table(section, "anomalies", ("Execution", "Anomaly", "What is wrong", "Since", "Check first"), rows)

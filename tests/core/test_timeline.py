@@ -139,7 +139,7 @@ def test_flags_end_when_they_are_cleared():
     assert flags[AnomalyKind.STUCK_QUEUED].until == date(400)
     assert flags[AnomalyKind.UNEXPECTED_FLIP].until == flags[AnomalyKind.UNEXPECTED_FLIP].at == date(430)
     assert flags[AnomalyKind.UNKNOWN_STATUS].is_open
-    assert made.status == "paused"
+    assert made.status == "weird"
 
 
 def test_what_is_gone_does_not_live_on():
@@ -294,13 +294,15 @@ def test_whatever_the_events_are_a_timeline_is_in_order(events: list[Event], now
 
 @given(script=st.lists(st.one_of(orders, anything), max_size=10), reads=looks, dropped=st.integers(0, 5))
 def test_timelines_of_a_tracker_are_in_order(script: list, reads: list, dropped: int):
-    """Of what a tracker says, wherever the log begins, a timeline ends in the tracker's status."""
+    """Of what a tracker says, a timeline ends in the tracker's status, or outside the model if that is said."""
     tracker = Tracker(LIFECYCLE, Thresholds(stuck_queued_s=20.0, blind_s=None))
     reader = Reader(tracker, [Step(1.0, "running"), *script], reads, law=False)
     reader.run()
     made = Timeline.of(reader.events[dropped:], now=date(10_000), terminal=TERMINAL)
     assert_in_order(made)
-    if dropped == 0 and reader.tracker.status("e") is not None:
+    if dropped == 0 and AnomalyKind.UNKNOWN_STATUS in reader.tracker.open_anomalies("e"):
+        assert not LIFECYCLE.knows(made.status)
+    elif dropped == 0 and reader.tracker.status("e") is not None:
         assert made.status == reader.tracker.status("e")
 
 
@@ -317,6 +319,34 @@ def test_what_comes_and_goes_often():
     assert [(flag.at, flag.until) for flag in made.flags] == [
         (date(10.0 * number), date(10.0 * number + 4)) for number in range(3000)
     ]
+
+
+def test_a_status_outside_the_model_is_a_stay():
+    """What the service called it meanwhile is told, and the known status goes on when it says that again."""
+    scene = Scene()
+    for status, at in (("running", 0), ("throttled", 10), ("throttled", 20), ("running", 30), ("running", 40)):
+        scene.see(status, at)
+    made = timeline(scene.events, now=100)
+    assert told(made) == [("running", 0, 10), ("throttled", 10, 30), ("running", 30, None)]
+    assert in_seconds(made) == {"running": 80, "throttled": 20}
+
+
+def test_it_moves_on_from_outside_the_model():
+    """A status that the model orders after the known one ends the other, and nothing comes in between."""
+    scene = Scene()
+    for status, at in (("running", 0), ("throttled", 10), ("completed", 30)):
+        scene.see(status, at)
+    made = timeline(scene.events, now=100)
+    assert told(made) == [("running", 0, 10), ("throttled", 10, 30), ("completed", 30, None)]
+
+
+def test_what_was_only_seen_outside_the_model():
+    """An execution that was first seen in another status is told from there on."""
+    scene = Scene()
+    scene.see("throttled", 10)
+    assert told(timeline(scene.events, now=20)) == [("throttled", 10, None)]
+    scene.see("running", 30)
+    assert told(timeline(scene.events, now=40)) == [("throttled", 10, 30), ("running", 30, None)]
 
 
 def test_it_can_be_told_by_other_clocks():

@@ -247,6 +247,7 @@ async def test_blindness_is_told_with_what_to_check(service, clock, open_hub, un
             assert page.state["blind"]["check_first"] == "connectivity, credentials, rate limits"
             assert page.state["blind"]["message"]
             assert page.state["dark_s"] > 10
+            assert hub.as_of().timestamp() == pytest.approx(page.state["seen"])
             assert seen <= page.state["seen"] < page.state["now"] - 15
             service.faults = Faults.none()
             await until(lambda: not page.state["blind"], seconds=200)

@@ -253,7 +253,7 @@ def test_one_axis_for_many():
     lives = [plain("a").timeline(), troubled("b").timeline(), Life("c").see(("running", 0)).gone(9, 15).timeline()]
     root = overview_figure(lives, width=600, links={"a": "#one"})
     assert texts(root, "row-name") == ["a", "b", "c"]
-    assert texts(root, "row-status") == ["✓", "▶", "∅"]
+    assert texts(root, "row-status") == ["✓", "?", "∅"]
     assert [one.get("href") for one in root.iter("a")] == ["#one"]
     assert len([one for one in of_class(root, "pennant") if "is-open" in one.get("class", "")]) == 3
     assert root.findtext("title") == "Timelines of 3 executions"

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from titan_state.core.anomalies import RULES, AnomalyKind, Severity
+from titan_state.core.detours import with_detours
 from titan_state.core.events import (
     ActionEvent,
     AnomalyCleared,
@@ -166,7 +167,7 @@ class Timeline:
             return cls(execution_id="", stays=(), flags=(), marks=(), begin=now, end=now, is_finished=False)
         moments = list(accumulate((event.at for event in events), max))
         dated = list(zip(events, moments, strict=True))
-        entered = _entered(dated)
+        entered = with_detours(_entered(dated), dated)
         begin = min([moments[0], *(stay.begin for stay in entered[:1])])
         last = max([moments[-1], *(stay.begin for stay in entered[-1:])])
         flags = _flags(dated, begin)
@@ -179,9 +180,7 @@ class Timeline:
             execution_id=events[0].execution_id,
             stays=tuple(attrs.evolve(stay, end=at) for stay, at in zip(entered, ends, strict=False)),
             flags=flags,
-            marks=tuple(
-                Mark(event=event, at=at) for event, at in dated if isinstance(event, ActionEvent | ResultsReady)
-            ),
+            marks=tuple(Mark(event=one, at=at) for one, at in dated if isinstance(one, ActionEvent | ResultsReady)),
             begin=begin,
             end=last if is_finished else max(last, now),
             is_finished=is_finished,

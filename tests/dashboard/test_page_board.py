@@ -87,6 +87,9 @@ async def test_groups_and_filters_are_kept(site, page):
         "completed",
         "failed",
     ]
+    await expect(page.get_by_role("treegrid", name="Executions")).to_be_visible()  # only there heads can be folded
+    await expect(heads.first).to_have_attribute("aria-level", "1")
+    await expect(pages.rows(page).first).to_have_attribute("aria-level", "2")
     completed = page.locator("#grid [data-group=completed]")
     await completed.click()
     await expect(completed).to_have_attribute("aria-expanded", "false")

@@ -41,7 +41,7 @@ async def test_what_it_shows(site, page, watch):
     await expect(timeline.locator(".status-running").first).to_be_attached()
     assert await timeline.evaluate("svg => svg.getBoundingClientRect().width > 300")
     await expect(page.locator("#flags")).to_contain_text("None so far.")
-    await expect(page.locator("#outputs")).to_contain_text("There are none unless it succeeds.")
+    await expect(page.locator("#outputs")).to_contain_text("Only executions that succeed have results.")
     site.service.move("a", "cancelled")
     history = page.locator("#history li")
     await expect(history).to_have_count(3)

@@ -201,7 +201,8 @@ async def test_focus_is_not_lost(site, page):
     await expect(page.locator("#execution-status")).to_have_attribute("data-status", "paused")
     await expect(pause).to_be_disabled()
     await expect(pause).to_be_focused()
-    await expect(page.locator("#announcement")).to_be_attached()
+    await expect(page.locator("#outcome")).to_contain_text("pause was accepted")
+    await expect(page.locator("#announcement")).to_have_text("The connection is live")
 
 
 async def test_roles_and_names(site, page):

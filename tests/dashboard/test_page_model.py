@@ -56,3 +56,18 @@ async def test_counts_are_live_and_lead_to_the_board(site, page):
     await page.keyboard.press("Enter")
     await expect(pages.rows(page)).to_have_count(2)
     await pages.shows(page, c1="completed", r1="completed")
+
+
+async def test_it_is_loaded_once(site, page):
+    """A page that is opened with the model asks for it once; views in between do not ask again."""
+    await site.open(page)
+    await page.goto(site.address("#/model"))
+    await expect(page.locator("#diagram svg")).to_be_visible()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.reload()
+    await expect(page.locator("#diagram svg")).to_be_visible()
+    await page.keyboard.press("b")
+    await page.keyboard.press("m")
+    await counts(page, running=3, paused=1)
+    assert asked.count(site.address("api/model")) == 1

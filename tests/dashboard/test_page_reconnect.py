@@ -29,13 +29,21 @@ async def site(thresholds):
         yield made
 
 
+@pytest.fixture
+async def page(page):
+    """Return a page whose clock a test can let run ahead."""
+    await page.clock.install()
+    return page
+
+
 async def is_frozen(page, *places):
     """Check that the page is marked, says as of when it is, and that ages in these places stand still."""
     await expect(page.locator("html")).to_have_class("frozen")
     await expect(page.locator("#frozen")).to_contain_text("as it was at")
     # ages are written anew once in a second
     before = [await place.inner_text() for place in places]
-    await page.evaluate("new Promise(resolve => setTimeout(resolve, 1300))")
+    assert all(before)
+    await page.clock.run_for(1300)
     assert [await place.inner_text() for place in places] == before
 
 
@@ -59,7 +67,7 @@ async def test_the_server_restarts(site, page, watch):
     await expect(page.locator("#banner")).to_contain_text("whether titan-state dashboard is still running")
     await expect(page).to_have_title("✕ Board · titan-state")
     await expect(page.locator("#budget")).to_be_hidden()
-    await is_frozen(page, page.locator("#grid"), page.locator("#left"))
+    await is_frozen(page, page.locator("#grid"), page.locator("#frozen"))
     await pages.row(page, "a").click()
     await expect(page.locator("#execution-status")).to_have_attribute("data-status", "running")
     for action in ("pause", "resume", "stop"):

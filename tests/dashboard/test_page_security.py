@@ -132,18 +132,23 @@ async def test_a_link_that_is_not_right(site, open_page, watch):
     """Without the token, or with another, the page says what to do, shows nothing, and asks no more; the link helps."""
     watch.tolerate("status of 401 .*/api/stream")
     page, asked = await open_page(), []
-    page.context.on("request", lambda request: asked.append(request.url))
-    for number, fragment in enumerate(("", "#token=wrong", "#token=%ff"), 1):
+    page.context.on("request", lambda request: "/api/" in request.url and asked.append(request.url))
+    await page.clock.install()
+    for number, fragment in enumerate(("", "#token=wrong", "#token=%ff")):  # without one there is nothing to ask with
         await page.goto("about:blank")
         await page.goto(site.address(fragment))
         await pages.stands(page, "refused")
         await expect(page.locator("#banner")).to_contain_text("This page has no access")
         await expect(page.locator("#banner")).to_contain_text("open the link printed there")
         await expect(pages.rows(page)).to_have_count(0)
-        assert [url for url in asked if "/api/" in url] == [site.address("api/stream")] * number
+        assert asked == [site.address("api/stream")] * number
     before = len(asked)
-    await page.evaluate("new Promise(resolve => setTimeout(resolve, 1500))")  # a new attempt would be after 0.5 s
-    assert len(asked) == before
+    await page.clock.run_for(60_000)  # a new attempt would be after 0.5 s
+    await page.goto(site.address("#/execution/a"))
+    await page.goto(site.address("#/model"))
+    await page.clock.run_for(60_000)
+    await page.evaluate("0")
+    assert asked[before:] == []
     await page.goto(site.dashboard.url)
     await pages.stands(page, "live")
     await pages.shows(page, a="running")
@@ -205,7 +210,12 @@ async def test_a_name_that_was_made_to_lead_here(site, page, watch):
 
 async def test_a_page_of_another_origin(site, elsewhere, open_page, watch):
     """A page from elsewhere can neither read, act, load nor frame, nor touch what it opens, even with the token."""
-    watch.tolerate(".*")  # everything that it tries goes wrong
+    # everything that it tries goes wrong, and nothing else does
+    watch.tolerate(r"^another origin: http://127\.0\.0\.1:\d+/")
+    watch.tolerate(r"blocked by CORS policy")
+    watch.tolerate(r"status of 403 ")
+    watch.tolerate(r"ERR_(FAILED|BLOCKED_BY_(RESPONSE|ORB|CSP))")
+    watch.tolerate(r"frame-ancestors|Framing")
     page = await open_page()
     await page.goto(str(elsewhere.make_url("/")))
     target = site.address("").rstrip("/")
@@ -238,7 +248,10 @@ async def test_the_policy_holds(site, page, watch):
     told = await page.evaluate(INJECT)
     await page.evaluate("new Promise(resolve => setTimeout(resolve, 100))")
     assert await page.evaluate("window.pwned") is None
-    assert told.count("done") <= 2, told
+    # a script's text, what markup is, text for a timer, eval, a script's address: none may be given; the attribute and
+    # the link can be made, and then do nothing
+    assert "done" not in told[:5], told
+    assert told[5:] in (["done", "done"], ["TypeError", "done"]), told
     for source in ("http://elsewhere.test/", f"http://localhost:{site.dashboard.port}/"):
         with pytest.raises(Exception, match="Failed to fetch"):
             await page.evaluate("source => fetch(source)", source)

@@ -8,6 +8,7 @@ import { address, ask, narrows, NO_TASK, parse } from "./query.js";
 import { count, counted, plain } from "./wording.js";
 
 const MOST_TASKS = 300; // a longer list is none to choose from: the search finds the others
+const MOST_OTHERS = 20; // statuses outside the model; the search does not find the others, the groups do
 
 export class Board {
   constructor(store, later) {
@@ -17,7 +18,7 @@ export class Board {
     this.folded = new Set();
     this.chips = new Map();
     this.asked = null;
-    this.scrollTop = 0;
+    this.left = null; // the query that was left, and how far it was scrolled
     this.feed = new Feed(store);
     this.grid = new Grid(one("grid"), store, {
       open: (id) => (location.hash = `#/execution/${encodeURIComponent(id)}`),
@@ -46,11 +47,11 @@ export class Board {
     const search = one("search");
     if (search.value !== this.query.text) search.value = this.query.text;
     one("group").value = this.query.group;
-    one("grid").scrollTop = this.scrollTop;
+    one("grid").scrollTop = this.left?.address === this.address() ? this.left.top : 0;
   }
 
   hide() {
-    this.scrollTop = one("grid").scrollTop;
+    this.left = { address: this.address(), top: one("grid").scrollTop };
   }
 
   /** Show only what has anomalies, or everything again. */
@@ -72,8 +73,11 @@ export class Board {
       this.#drawChips();
       this.#drawTasks();
       this.#drawCount(standing);
-    } else if (this.asked.kind !== standing.kind) this.#drawCount(standing);
+    } else if (this.asked.kind !== standing.kind || this.asked.hidden !== store.state?.hidden) {
+      this.#drawCount(standing);
+    }
     this.asked.kind = standing.kind;
+    this.asked.hidden = store.state?.hidden;
     this.grid.show(this.asked.items, now, standing.frozenAt !== null);
     this.feed.draw();
   }
@@ -95,28 +99,51 @@ export class Board {
   #drawChips() {
     const { byStatus, flawed } = this.asked;
     const place = one("chips");
-    const statuses = this.store.statuses(byStatus);
-    for (const asked of this.query.statuses) if (!statuses.includes(asked)) statuses.push(asked);
-    for (const status of statuses) {
+    const { shown, left } = this.#statuses(byStatus);
+    let next = place.firstChild;
+    for (const status of shown) {
       let chip = this.chips.get(status);
+      if (!chip) this.chips.set(status, (chip = this.#chip(status)));
+      if (chip.node === next) next = next.nextSibling;
+      else place.insertBefore(chip.node, next);
+      if (chip.hello !== this.store.hello) chip.set(status); // its sign may be another one
+      chip.hello = this.store.hello;
       const number = byStatus.get(status) ?? 0;
-      const isPressed = this.query.statuses.has(status);
-      if (!chip) {
-        if (!number && !isPressed && (status === "vanished" || !this.store.hello?.statuses.includes(status))) continue;
-        chip = this.#chip(status);
-        this.chips.set(status, chip);
-        place.append(chip.node);
-      }
       say(chip.number, count(number));
-      mark(chip.node, "aria-pressed", String(isPressed));
+      mark(chip.node, "aria-pressed", String(this.query.statuses.has(status)));
       chip.node.classList.toggle("none", number === 0);
     }
+    for (const [status, chip] of this.chips) {
+      if (shown.has(status)) continue;
+      chip.node.remove();
+      this.chips.delete(status);
+    }
+    one("others").hidden = left === 0;
+    say(one("others"), left ? `… ${count(left)} other status${left === 1 ? "" : "es"}` : "");
     mark(one("flawed"), "aria-pressed", String(this.query.flawed));
     one("flawed").classList.toggle("none", flawed === 0);
     say(one("flawed-number"), count(flawed));
   }
 
+  // Those of the model, and of the others those that are asked for and that most executions have, in their order.
+  #statuses(byStatus) {
+    const asked = this.query.statuses;
+    const known = new Set(this.store.hello?.statuses);
+    const all = this.store.statuses(new Map([...byStatus, ...[...asked].map((status) => [status, 0])]));
+    const isHeld = (status) => asked.has(status) || this.chips.get(status)?.node === document.activeElement;
+    const others = all.filter((status) => !known.has(status) && (isHeld(status) || byStatus.get(status)));
+    const most = [...others]
+      .sort((one, other) => isHeld(other) - isHeld(one) || (byStatus.get(other) ?? 0) - (byStatus.get(one) ?? 0))
+      .slice(0, Math.max(MOST_OTHERS, asked.size));
+    const kept = new Set(most);
+    return {
+      shown: new Set(all.filter((status) => known.has(status) || kept.has(status))),
+      left: others.length - most.length,
+    };
+  }
+
   #chip(status) {
+    const { made, set } = badges.statusSlot(this.store);
     const number = element("span.number", {}, "0");
     const toggle = () => {
       const statuses = new Set(this.query.statuses);
@@ -124,39 +151,35 @@ export class Board {
       this.#narrow({ statuses });
     };
     const data = { status, tone: badges.tone(status) };
-    return {
-      number,
-      node: element(
-        "button.chip",
-        { type: "button", data, "aria-pressed": "false", onclick: toggle },
-        badges.status(this.store, status),
-        " ",
-        number,
-      ),
-    };
+    const given = { type: "button", data, "aria-pressed": "false", onclick: toggle };
+    set(status);
+    return { number, set, hello: this.store.hello, node: element("button.chip", given, made, " ", number) };
   }
 
   #drawTasks() {
     const select = one("task");
     const { byTask } = this.asked;
-    const named = [...byTask.keys()].filter((task) => task !== null);
-    const told = `${named.length} ${byTask.has(null)} ${this.query.task}`;
-    if (this.tasksTold === told || document.activeElement === select) return;
-    this.tasksTold = told;
-    named.sort((one, other) => byTask.get(other) - byTask.get(one));
-    const shown = named.slice(0, MOST_TASKS).sort();
     const { task } = this.query;
-    if (task !== null && task !== NO_TASK && !shown.includes(task)) shown.unshift(task);
-    fill(
-      select,
-      element("option", { value: "" }, "all tasks"),
-      shown.map((name) => element("option", { value: `=${name}` }, plain(name, 48))),
-      byTask.has(null) || task === NO_TASK ? element("option", { value: "-" }, "without a task") : null,
-      named.length > MOST_TASKS
-        ? element("option", { disabled: true }, `${count(named.length - MOST_TASKS)} more: search for them`)
-        : null,
-    );
-    select.value = task === null ? "" : task === NO_TASK ? "-" : `=${task}`;
+    const isNamed = task !== null && task !== NO_TASK;
+    const named = [...byTask.keys()].filter((name) => name !== null);
+    const left = Math.max(0, named.length - MOST_TASKS);
+    if (left) named.sort((one, other) => byTask.get(other) - byTask.get(one));
+    const shown = named.slice(0, MOST_TASKS).sort();
+    if (isNamed && !shown.includes(task)) shown.unshift(task);
+    const hasNone = byTask.has(null) || task === NO_TASK;
+    const told = JSON.stringify([shown, hasNone, left]);
+    const value = task === null ? "" : task === NO_TASK ? "-" : `=${task}`;
+    if (this.tasksTold !== told && (document.activeElement !== select || select.value !== value)) {
+      this.tasksTold = told; // a list that may be open is left alone
+      fill(
+        select,
+        element("option", { value: "" }, "all tasks"),
+        shown.map((name) => element("option", { value: `=${name}` }, plain(name, 48))),
+        hasNone ? element("option", { value: "-" }, "without a task") : null,
+        left ? element("option", { disabled: true }, `${count(left)} more: search for them`) : null,
+      );
+    }
+    if (select.value !== value) select.value = value;
   }
 
   #drawCount(standing) {

@@ -48,6 +48,12 @@ export class Controls {
    * @param {?number} asOf when the verdicts were true, if that is long ago
    */
   draw(obstacle, asOf = null) {
+    const stop = this.verdicts.get("stop");
+    const hindrance = obstacle ?? (stop && !stop.allowed ? stop.reason : null);
+    if (this.dialog.open && hindrance !== null) {
+      this.dialog.close();
+      this.#tell(`Stop was not sent: ${hindrance}`, "error");
+    }
     for (const [action, { button, label, reason }] of this.parts) {
       const verdict = this.verdicts.get(action);
       const isSending = this.sending === action;

@@ -1,28 +1,24 @@
-// Execution: the view of one execution: its heading, what is known of it now, and its timeline. What may be done, the
+// Execution: the view of one execution: its heading and its timeline. What is known of it now, what may be done, the
 // outputs and the record are modules of their own.
 // It asks the server again when something of this execution changes.
 
 import * as badges from "./badges.js";
 import { Controls } from "./controls.js";
 import { element, fill, one, say } from "./elements.js";
+import { Facts } from "./facts.js";
 import { load } from "./figures.js";
 import { announce } from "./notices.js";
 import { entries, Outputs } from "./outputs.js";
-import { address } from "./query.js";
 import { Record } from "./record.js";
 import { request } from "./session.js";
-import { ago, clock, duration, lines, moment, plain } from "./wording.js";
+import { ago, clock, duration, lines, plain } from "./wording.js";
 
 const SOON_MS = 120; // events of one moment come together
 const REDRAW_MS = 2000;
+const FIRST_WAIT_MS = 500; // before what failed is asked again
+const LONGEST_WAIT_MS = 15000;
 // A monitor that is blind can still be asked to stop something; one that cannot be reached cannot.
-const CUT = new Set(["connecting", "reconnecting", "disconnected", "refused"]);
-const DATES = [
-  ["created_at", "created"],
-  ["started_at", "started"],
-  ["finished_at", "finished"],
-  ["updated_at", "updated"],
-];
+const CUT = new Set(["connecting", "reconnecting", "disconnected", "resting", "refused"]);
 
 export class Execution {
   constructor(store, later) {
@@ -32,6 +28,9 @@ export class Execution {
     this.controls = new Controls(() => this.reload());
     this.outputs = new Outputs();
     this.record = new Record(store);
+    this.facts = new Facts();
+    this.questions = 0; // only the answer to the latest counts
+    this.drawings = 0; // one that was asked for earlier than the one that is shown does not count
     one("copy").addEventListener("click", () => this.#copy());
     new ResizeObserver(() => this.#resized()).observe(one("timeline"));
     setInterval(() => this.#redraw(), REDRAW_MS);
@@ -43,23 +42,27 @@ export class Execution {
     this.problem = null;
     this.version = null;
     this.width = 0;
+    this.extra = null;
+    this.#forget();
     this.controls.show(id);
     this.outputs.show(id);
     this.record.clear();
     fill(one("execution-title"), badges.ident(id));
     one("execution-title").title = plain(id, 2000);
-    for (const name of ["timeline", "execution-status", "execution-facts", "execution-age"]) fill(one(name));
+    for (const name of ["timeline", "execution-status", "execution-age"]) fill(one(name));
     this.reload();
   }
 
   hide() {
     this.controls.show(null);
     this.id = null;
+    this.#forget();
   }
 
-  /** Something happened: ask again if it concerns this execution. */
-  news(events) {
-    if (this.id !== null && events.some((event) => event.execution === this.id)) this.reload();
+  /** Something happened: ask again if it concerns this execution. Of those that are skipped not all events are told. */
+  news(events, skipped) {
+    if (this.id === null) return;
+    if (events.some((event) => event.execution === this.id) || skipped.includes(this.id)) this.reload();
   }
 
   /** Ask for everything again, soon. */
@@ -74,43 +77,61 @@ export class Execution {
     );
   }
 
+  // What was asked for until now is of no interest.
+  #forget() {
+    this.questions++;
+    this.drawnAs = this.drawings;
+    this.isAsking = false;
+    this.underWay = null;
+    this.wait = FIRST_WAIT_MS;
+    clearTimeout(this.again);
+    clearTimeout(this.timer);
+    this.timer = null;
+  }
+
   async #ask() {
     const { id } = this;
     if (id === null) return;
-    if (this.isAsking === id) {
+    if (this.isAsking) {
       this.isStale = true;
       return;
     }
-    this.isAsking = id;
+    const question = ++this.questions;
+    clearTimeout(this.again);
+    this.isAsking = true;
     this.isStale = false;
-    const query = `?id=${encodeURIComponent(id)}`;
     try {
-      const details = await request(`/api/execution${query}`);
-      if (id !== this.id) return;
+      const details = await request(`/api/execution?id=${encodeURIComponent(id)}`);
+      if (question !== this.questions) return;
       this.details = details;
       this.problem = null;
+      this.wait = FIRST_WAIT_MS;
       this.record.take(details, this.store.now());
       this.controls.take(details.actions);
       this.outputs.take(details.outputs);
     } catch (error) {
-      if (id !== this.id) return;
+      if (question !== this.questions) return;
       this.problem = error;
       if (error.status === 404) this.details = null;
-    } finally {
-      if (this.isAsking === id) this.isAsking = null;
-      if (id === this.id) {
-        this.later();
-        this.#drawTimeline();
-        if (this.isStale) this.reload();
-      }
+      if (error.status !== 404 || this.store.rows.has(id)) this.#askAgain();
     }
+    this.isAsking = false;
+    this.later();
+    if (this.problem?.status !== 401) this.#drawTimeline();
+    if (this.isStale) this.reload();
+  }
+
+  // Without a connection it is asked again when there is one.
+  #askAgain() {
+    this.again = setTimeout(() => (CUT.has(this.standing?.kind) ? null : this.reload()), this.wait);
+    this.wait = Math.min(LONGEST_WAIT_MS, this.wait * 2);
   }
 
   draw(now, standing) {
     const row = this.store.rows.get(this.id);
     const version = row ? `${row.status} ${row.anomalies.length}` : null;
     if (version !== this.version) {
-      if (this.version !== null && version !== null) this.reload();
+      if (version !== null && (this.version !== null || this.problem?.status === 404)) this.reload();
       this.version = version;
     }
     if (this.standing && (this.standing.kind === "unwatched") !== (standing.kind === "unwatched")) this.reload();
@@ -123,9 +144,10 @@ export class Execution {
     const isCut = CUT.has(standing.kind);
     const seen = this.#seen(row);
     this.#drawStatus(seen, now);
-    this.#drawFacts(seen, now);
+    this.#drawFacts(seen);
+    const obstacle = this.#obstacle();
     this.controls.draw(
-      isCut ? `${standing.word}: nothing can be sent` : this.#obstacle(),
+      isCut ? `${standing.word}: nothing can be sent` : obstacle,
       isFrozen ? (this.details?.as_of ?? null) : null,
     );
     this.outputs.draw(isCut);
@@ -133,8 +155,11 @@ export class Execution {
   }
 
   #obstacle() {
-    if (this.problem && !this.details) return `${this.problem.message}`;
-    return null;
+    const { problem } = this;
+    const isOld = problem !== null && problem.status !== 404 && this.details !== null && !CUT.has(this.standing.kind);
+    const told = problem && plain(problem.message, 1000);
+    say(one("problem"), isOld ? `✗ It could not be read again: ${told}. Details may be old.` : "");
+    return told;
   }
 
   // What the board knows is newer than the answer that was asked for.
@@ -164,7 +189,8 @@ export class Execution {
   #drawStatus(seen, now) {
     if (!seen) return;
     const place = one("execution-status");
-    if (place.dataset.status !== seen.status || !place.childElementCount) {
+    if (place.dataset.status !== seen.status || this.hello !== this.store.hello || !place.childElementCount) {
+      this.hello = this.store.hello;
       place.dataset.status = seen.status;
       place.dataset.tone = badges.tone(seen.status);
       fill(place, badges.status(this.store, seen.status));
@@ -181,38 +207,15 @@ export class Execution {
     say(one("execution-age"), parts.join(" · "));
   }
 
-  #drawFacts(seen, now) {
+  #drawFacts(seen) {
     const execution = this.details?.execution;
-    const told = JSON.stringify([seen?.task, seen?.phase, seen?.progress, seen?.over, execution]);
-    if (this.facts === told && one("execution-facts").childElementCount) return;
-    this.facts = told;
-    const fact = (name, ...value) => element("div.fact", {}, element("dt", {}, name), element("dd", {}, ...value));
-    const task = seen?.task ?? execution?.task_id;
-    const bar = badges.bar();
-    const percent = bar.set(seen?.progress ?? execution?.progress ?? null);
-    const phase = seen?.phase ?? execution?.phase;
-    fill(
-      one("execution-facts"),
-      task
-        ? fact(
-            "task",
-            element(
-              "a",
-              { href: address({ task }), title: `${plain(task, 1000)}: show its executions` },
-              plain(task, 120),
-            ),
-          )
-        : null,
-      percent ? fact("progress", bar.made, element("span.number", {}, percent)) : null,
-      phase ? fact("phase", element("span", { title: plain(phase, 2000) }, plain(phase, 120))) : null,
-      DATES.map(([key, name]) => {
-        const at = Date.parse(execution?.[key] ?? "") / 1000;
-        return Number.isNaN(at) ? null : fact(name, element("time", { title: moment(at) }, clock(at)));
-      }),
-    );
+    this.facts.draw(seen, execution);
     const error = execution?.error;
     one("execution-error").hidden = !error;
     say(one("execution-error-text"), error ? lines(error) : "");
+    const told = JSON.stringify(execution?.extra ?? null);
+    if (this.extra === told) return;
+    this.extra = told;
     const extra = entries(execution?.extra);
     one("extra").hidden = !extra;
     fill(one("extra-entries"), extra);
@@ -224,29 +227,36 @@ export class Execution {
     const width = Math.floor(place.clientWidth);
     if (id === null || width < 50) return;
     this.width = width;
+    const number = ++this.drawings;
+    this.underWay = number;
     try {
       const drawing = await load(
         `/api/timeline?id=${encodeURIComponent(id)}&width=${width}&offset=${-new Date().getTimezoneOffset()}`,
       );
-      if (id === this.id) fill(place, drawing);
+      if (!this.#isNewest(id, number)) return;
+      fill(place, drawing);
     } catch (error) {
-      if (id === this.id && (error.status === 404 || !place.childElementCount)) {
-        fill(
-          place,
-          element(
-            "p.empty",
-            {},
-            error.status === 404
-              ? "Nothing is written down of this execution yet."
-              : `The timeline is not there: ${plain(error.message)}.`,
-          ),
-        );
-      }
+      if (error.status !== 404 && (id !== this.id || place.childElementCount)) return;
+      if (!this.#isNewest(id, number)) return;
+      const told =
+        error.status === 404
+          ? "Nothing is written down of this execution yet."
+          : `The timeline is not there: ${plain(error.message)}.`;
+      fill(place, element("p.empty", {}, told));
+    } finally {
+      if (this.underWay === number) this.underWay = null;
     }
   }
 
+  #isNewest(id, number) {
+    if (id !== this.id || number <= this.drawnAs) return false;
+    this.drawnAs = number;
+    return true;
+  }
+
   #redraw() {
-    if (this.id === null || document.hidden || !this.details || this.standing?.frozenAt !== null) return;
+    if (this.id === null || this.underWay !== null || document.hidden) return;
+    if (!this.details || this.standing?.frozenAt !== null) return;
     const seen = this.#seen(this.store.rows.get(this.id));
     if (seen && !seen.over && !one("timeline").matches(":hover")) this.#drawTimeline(); // its titles can be read
   }

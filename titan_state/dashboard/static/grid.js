@@ -44,6 +44,8 @@ export class Grid {
     this.isFrozen = isFrozen;
     this.items = items;
     this.now = now;
+    this.isGrouped = Boolean(items[0]?.head);
+    mark(this.scroller, "role", this.isGrouped ? "treegrid" : "grid"); // rows of a grid cannot be folded
     mark(this.scroller, "aria-rowcount", items.length + 1);
     this.top.style.height = `${items.length * this.height}px`;
     if (anchor) this.#hold(anchor);
@@ -189,6 +191,7 @@ export class Grid {
       drawn.node.setAttribute("aria-rowindex", place + 2);
       drawn.node.id = `row-${place}`;
     }
+    mark(drawn.node, "aria-level", this.isGrouped ? (item.head ? 1 : 2) : null);
     drawn.node.classList.toggle("active", key === this.active);
     drawn.draw(item, this.now, this.isFrozen);
     return drawn;
@@ -212,5 +215,5 @@ export class Grid {
 }
 
 function keyOf(item) {
-  return item.head ? `\u0000${item.key}` : item.id;
+  return item.head ? `head ${item.key}` : `row ${item.id}`; // an id may be any text
 }

@@ -1,7 +1,7 @@
 // Header: what is watched, whether the connection stands, and what requests are left. It draws what it is given.
 
 import { element, fill, one, say } from "./elements.js";
-import { announce } from "./notices.js";
+import { announce, spoken } from "./notices.js";
 import { clock, count, counted, delay, plain } from "./wording.js";
 
 export class Header {
@@ -18,7 +18,7 @@ export class Header {
     say(place.firstElementChild, standing.sign);
     say(place.lastElementChild, standing.word);
     if (this.kind !== null && this.kind !== standing.kind)
-      announce(standing.banner?.title ?? `The connection is ${standing.word}`);
+      announce(standing.banner ? spoken(standing.banner) : `The connection is ${standing.word}`);
     this.kind = standing.kind;
     say(one("frozen"), standing.frozenAt === null ? "" : `as it was at ${clock(standing.frozenAt)}`);
     this.#watched();

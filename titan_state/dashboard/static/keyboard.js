@@ -7,7 +7,6 @@ import { one } from "./elements.js";
  * @param {{view: function(): string, board: Object, go: function(string), back: function()}} page
  */
 export function listen(page) {
-  let isGoing = false; // g, and then the first letter of a view
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (document.querySelector("dialog[open]")) return;
@@ -19,9 +18,7 @@ export function listen(page) {
       event.preventDefault();
       return;
     }
-    const done = isGoing ? go(event.key, page) : press(event, page);
-    isGoing = !isGoing && event.key === "g";
-    if (done) event.preventDefault();
+    if (press(event, page)) event.preventDefault();
   });
 }
 
@@ -37,11 +34,6 @@ function enter(page) {
   page.board.grid.move(1);
 }
 
-function go(key, page) {
-  if (key === "b" || key === "m") page.go(key);
-  return key === "b" || key === "m";
-}
-
 function press(event, page) {
   const { key } = event;
   if (key === "?") return one("keys-dialog").showModal() ?? true;
@@ -51,7 +43,7 @@ function press(event, page) {
     one("search").select();
     return true;
   }
-  if (go(key, page)) return true;
+  if (key === "b" || key === "m") return page.go(key) ?? true;
   if (page.view() !== "board") return key === "Escape" && (page.back() ?? true);
   if (key === "a") return page.board.toggleFlawed() ?? true;
   const isFree = event.target === document.body || event.target === one("grid");

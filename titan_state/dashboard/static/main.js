@@ -1,12 +1,13 @@
 // Main: begins everything, follows the stream, chooses the view by the address, and draws at most once in a frame.
 //
 // What tests and other programs may hold on to:
-//   #connection[data-kind=connecting|live|dark|reconnecting|disconnected|refused|unwatched|blind]   #banner   #frozen
+//   #connection[data-kind=connecting|live|dark|reconnecting|disconnected|resting|silent|refused|unwatched|blind]
+//   #banner   #frozen
 //   #watched   #budget   #meter   #left   #spent   #delay   input[name=theme]   #announcement
-//   #board   #chips button[data-status]   #flawed   #search   #task   #group   #count   #clear   #nothing
+//   #board   #chips button[data-status]   #others   #flawed   #search   #task   #group   #count   #clear   #nothing
 //   #grid [role=row][data-id][data-status]   .badge[data-kind]   [role=row][data-group]
 //   #feed   #feed-list li[data-event][data-level]
-//   #execution   #execution-title   #execution-status[data-status]   #execution-error   #unknown   #copy
+//   #execution   #execution-title   #execution-status[data-status]   #execution-error   #problem   #unknown   #copy
 //   buttons "Pause", "Resume", "Stop" (#control-pause …)   #reason-pause …   #outcome
 //   #stop-dialog   #stop-cancel   #stop-confirm   #keys-dialog
 //   #timeline svg   #legend   #durations tr[data-status]   #flags li[data-kind][data-open]   #history li
@@ -21,12 +22,16 @@ import { Header } from "./header.js";
 import { listen } from "./keyboard.js";
 import { Model } from "./model.js";
 import { showBanner } from "./notices.js";
-import { takeToken } from "./session.js";
+import { heldToken, keepToken, refuse, takeToken } from "./session.js";
 import { standing } from "./standing.js";
 import { Store } from "./store.js";
 import { Stream } from "./stream.js";
-import { shortId } from "./wording.js";
+import { Tabs } from "./tabs.js";
+import { decoded, shortId } from "./wording.js";
 
+const ANSWER_MS = 300; // by then another tab has answered
+const SWITCH_MS = 2000; // the other tab may be looked at before this one knows that it is hidden
+const LOST = new Set(["reconnecting", "disconnected", "silent", "refused"]);
 const NAMES = { board: "Board", execution: "Execution", model: "Model" };
 
 takeToken();
@@ -38,6 +43,7 @@ let view = null;
 let run = null;
 let isFirst = true; // the next events are the first of a connection
 let frame = null;
+let lookedAt = -Infinity; // when another tab was looked at, by performance.now()
 
 function later() {
   frame ??= requestAnimationFrame(draw);
@@ -57,14 +63,15 @@ function draw() {
 
 function entitle() {
   const open = store.open + (store.state?.blind ? 1 : 0);
-  const isLost = link.link === "lost" || link.link === "refused";
+  const { kind } = standing(store, link, store.now());
+  const sign = LOST.has(kind) ? "✕ " : kind === "resting" ? "‖ " : "";
   const name = view === "execution" ? shortId(views.execution.id ?? "") : NAMES[view];
-  const title = `${isLost ? "✕ " : ""}${open ? `(${open}) ` : ""}${name} · titan-state`;
+  const title = `${sign}${open ? `(${open}) ` : ""}${name} · titan-state`;
   if (document.title !== title) document.title = title;
 }
 
 function route() {
-  if (takeToken()) stream.connect();
+  if (takeToken()) follow();
   const [path, argument = ""] = location.hash.replace(/^#/, "").split(/\?(.*)/s);
   const found = /^\/execution\/(.+)$/s.exec(path);
   const next = found ? "execution" : path === "/model" ? "model" : "board";
@@ -85,12 +92,32 @@ function route() {
   later();
 }
 
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
+/** Connect, or wait until the tab is looked at. */
+function follow() {
+  if (link.link !== "lost") link.link = document.hidden ? "resting" : "opening";
+  if (!document.hidden) {
+    tabs.look();
+    stream.connect();
   }
+  entitle();
+  later();
+}
+
+function refused() {
+  refuse();
+  link.link = "refused";
+  tabs.ask();
+  entitle();
+  later();
+}
+
+function begin() {
+  if (heldToken() !== null) {
+    follow();
+    return;
+  }
+  tabs.ask();
+  setTimeout(() => heldToken() === null && refused(), ANSWER_MS);
 }
 
 const takes = {
@@ -104,15 +131,15 @@ const takes = {
   events(told) {
     store.takeEvents(told, isFirst);
     isFirst = false;
-    if (view === "execution") views.execution.news(told.items);
+    if (view === "execution") views.execution.news(told.items, told.skipped ?? []);
   },
   state(state) {
     store.takeState(state);
+    const isBack = link.heardAt !== null;
     link.heardAt = store.now();
     if (link.link === "open") return;
-    const isBack = link.link === "lost";
     Object.assign(link, { link: "open", lostAt: null });
-    if (isBack && view === "execution") views.execution.reload();
+    if (view === "execution" && (isBack || views.execution.problem)) views.execution.reload();
     if (view === "model") views.model.show();
   },
 };
@@ -123,15 +150,41 @@ const stream = new Stream("/api/stream", {
     entitle(); // also where the page is hidden, and no frame is drawn
     later();
   },
-  open() {},
   lost() {
     if (link.link !== "lost") Object.assign(link, { link: "lost", lostAt: store.now() });
+    entitle();
     later();
   },
-  refused() {
-    link.link = "refused";
-    later();
+  refused,
+});
+
+function rest() {
+  if (link.link === "refused" || link.link === "resting") return;
+  stream.rest();
+  link.link = "resting";
+  entitle();
+  later();
+}
+
+const tabs = new Tabs({
+  looked() {
+    lookedAt = performance.now();
+    if (link.link === "refused") tabs.ask();
+    else if (document.hidden) rest();
   },
+  wanted: () => (link.link === "refused" ? null : heldToken()),
+  given(token) {
+    if ((heldToken() !== null && link.link !== "refused") || token === heldToken()) return;
+    keepToken(token);
+    follow();
+  },
+});
+document.addEventListener("visibilitychange", () => {
+  if (heldToken() === null || link.link === "refused") return;
+  if (!document.hidden) {
+    if (link.link === "resting") follow();
+    else tabs.look();
+  } else if (performance.now() - lookedAt < SWITCH_MS) rest();
 });
 
 listen({
@@ -142,8 +195,7 @@ listen({
     if (key === "m") location.hash = "#/model";
   },
   back() {
-    if (history.length > 1 && view === "execution") history.back();
-    else location.hash = views.board.address();
+    location.hash = views.board.address(); // what was before in the history may be another site
   },
 });
 for (const opener of document.querySelectorAll("[data-opens]")) {
@@ -154,6 +206,9 @@ one("skip").addEventListener("click", (event) => {
   (view === "board" ? one("grid") : one("main-content")).focus();
 });
 addEventListener("hashchange", route);
-setInterval(later, 1000);
+setInterval(() => {
+  later();
+  entitle();
+}, 1000);
 route();
-stream.connect();
+begin();

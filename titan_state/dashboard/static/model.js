@@ -15,10 +15,12 @@ export class Model {
 
   async show() {
     this.revision = null;
-    if (this.run === this.store.hello?.run && this.drawing) return;
-    const run = this.store.hello?.run;
+    const run = this.store.hello?.run ?? null; // before it is known, main.js asks again when it is
+    if (run === null || this.loading === run || (this.run === run && this.drawing)) return;
+    this.loading = run;
     try {
       const drawing = await load("/api/model");
+      if (this.loading !== run) return;
       this.run = run;
       this.drawing = drawing;
       this.revision = null;
@@ -26,8 +28,10 @@ export class Model {
       fill(one("diagram"), drawing);
       this.draw();
     } catch (error) {
-      if (!this.drawing)
+      if (!this.drawing && this.loading === run)
         fill(one("diagram"), element("p.empty", {}, `The diagram is not there: ${plain(error.message)}.`));
+    } finally {
+      if (this.loading === run) this.loading = null;
     }
   }
 

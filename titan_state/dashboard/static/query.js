@@ -2,7 +2,7 @@
 // Nothing here draws.
 
 export const GROUPS = ["", "status", "task"];
-export const NO_TASK = "\u0000"; // no id: a task is text of the service, this is not
+export const NO_TASK = Symbol("no task"); // a task may be any text: this is none
 
 /** Read a query from the part of the address after the question mark. */
 export function parse(text) {
@@ -78,7 +78,7 @@ function grouped(store, group, rows, folded) {
   const items = [];
   for (const name of names) {
     const { rows: members, flawed } = groups.get(name);
-    const key = `${group}:${name ?? NO_TASK}`;
+    const key = name === null ? group : `${group}:${name}`;
     const isFolded = folded.has(key);
     items.push({ key, head: true, by: group, name, count: members.length, flawed, isFolded });
     if (!isFolded) for (const row of members) items.push(row);

@@ -26,10 +26,14 @@ export class Record {
 
   draw(now) {
     this.#drawDurations(now);
-    if (!this.details || this.drawn === this.details) return;
-    this.drawn = this.details;
-    this.#drawFlags();
-    this.#drawHistory();
+    if (!this.details || this.drawn?.details === this.details) return;
+    const { anomalies, events, earlier } = this.details;
+    const [flags, history] = [JSON.stringify(anomalies), JSON.stringify([events, earlier])];
+    const { hello } = this.store; // it says the signs and how grave what is
+    const isOther = this.drawn?.hello !== hello;
+    if (isOther || this.drawn?.flags !== flags) this.#drawFlags(); // what is selected in it stays so if nothing is new
+    if (isOther || this.drawn?.history !== history) this.#drawHistory();
+    this.drawn = { details: this.details, flags, history, hello };
   }
 
   #drawDurations(now) {

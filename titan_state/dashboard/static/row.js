@@ -41,13 +41,20 @@ export class Row {
 
   /** The next execution is another one. */
   renew() {
-    this.version = -1;
+    this.version = 0;
     this.status = null;
     this.glow?.cancel();
   }
 
   /** Draw. @param {import("./store.js").Row} row */
   draw(row, now, isFrozen) {
+    if (this.hello !== this.store.hello) {
+      this.hello = this.store.hello; // signs and gravities may be others
+      if (this.version) this.state.set(row.status);
+      this.version = 0;
+      this.flaws = "";
+      fill(this.anomalies);
+    }
     if (this.version !== row.version) {
       const isChange = this.status !== null && this.status !== row.status;
       this.version = row.version;
@@ -99,9 +106,8 @@ export class Row {
     const flaws = anomalies.map(([kind, at]) => `${kind} ${at}`).join(" ");
     if (this.flaws === flaws) return;
     this.flaws = flaws;
-    const gravity = { critical: 0, error: 1 };
-    const rank = ([kind]) => gravity[this.store.severity(kind)] ?? 2;
-    const ordered = [...anomalies].sort((one, other) => rank(one) - rank(other)); // those that have no room are left out
+    const gravity = ([kind]) => this.store.gravity(kind);
+    const ordered = [...anomalies].sort((one, other) => gravity(other) - gravity(one)); // the last may have no room
     fill(
       this.anomalies,
       anomalies.length > 1
@@ -135,8 +141,9 @@ export class Head {
   /** Draw. @param {{by: string, name: ?string, count: number, flawed: number, isFolded: boolean}} head */
   draw(head) {
     const told = `${head.count} ${head.flawed} ${head.isFolded}`;
-    if (this.told === told) return;
+    if (this.told === told && this.hello === this.store.hello) return;
     this.told = told;
+    this.hello = this.store.hello;
     const name = head.name === null ? "without a task" : plain(head.name, 120);
     this.node.dataset.group = head.name ?? "";
     mark(this.node, "aria-expanded", String(!head.isFolded));

@@ -3,19 +3,23 @@
 import { clock, duration } from "./wording.js";
 
 const PATIENCE_S = 6; // a restart takes less: until then it is "reconnecting"
+const SILENT_S = 10; // `state` comes every 2 s at least; pings say only that the connection stands
 const DARK_S = 10; // as titan_state/client/silence.py: a request gets an answer or fails sooner
 
 /**
- * @param {{link: "opening"|"open"|"lost"|"refused", lostAt: ?number, heardAt: ?number}} link times are the server's
+ * @param {{link: "opening"|"open"|"lost"|"resting"|"refused", lostAt: ?number, heardAt: ?number}} link
+ *   times are the server's
  * @returns {{kind: string, sign: string, word: string, frozenAt: ?number, banner: ?{level, title, text, check}}}
  *   frozenAt: everything shown is as it was then; null if it is true now
  */
 export function standing(store, link, now) {
   if (link.link === "refused") return refused(link);
   if (link.link === "lost") return lost(store, link, now);
+  if (link.link === "resting") return resting(link);
   if (link.link === "opening" || store.state === null || store.hello === null) {
     return { kind: "connecting", sign: "◌", word: "connecting", frozenAt: link.heardAt, banner: null };
   }
+  if (link.heardAt !== null && now - link.heardAt > SILENT_S) return silent(link);
   return told(store.state, store.hello);
 }
 
@@ -32,6 +36,37 @@ function refused(link) {
         "It must be opened by the link that titan-state dashboard printed at its start; earlier links may be void." +
         (link.heardAt === null ? "" : ` What is shown is as it was at ${clock(link.heardAt)}.`),
       check: "the terminal in which titan-state dashboard runs: open the link printed there",
+    },
+  };
+}
+
+function resting(link) {
+  const asOf = link.heardAt === null ? "" : ` What is shown is as it was at ${clock(link.heardAt)}.`;
+  return {
+    kind: "resting",
+    sign: "‖",
+    word: "resting",
+    frozenAt: link.heardAt,
+    banner: {
+      level: "warning",
+      title: "This tab rests",
+      text: `It goes on when it is looked at: a browser connects only a few tabs at a time.${asOf}`,
+      check: null,
+    },
+  };
+}
+
+function silent(link) {
+  return {
+    kind: "silent",
+    sign: "◌",
+    word: "no news",
+    frozenAt: link.heardAt,
+    banner: {
+      level: "error",
+      title: `The dashboard tells nothing since ${clock(link.heardAt)}`,
+      text: "The connection stands, but nothing new comes. What is shown is as it was then.",
+      check: "the terminal in which titan-state dashboard runs, and the load of this machine",
     },
   };
 }

@@ -1,8 +1,10 @@
 // Store: what the server has told, as it is now: rows with their order, latest events, the state of the monitor.
-// Rows are changed in place; `version` grows with each change, so that whoever draws knows what to draw again.
+// Rows are changed in place; `version` is another one after each change, and never one that any row had before, so that
+// whoever draws knows what to draw again.
 
 const EVENTS_KEPT = 200;
 const GRAVITY = { warning: 1, error: 2, critical: 3 };
+const CLOCK_MS = 60000;
 
 /**
  * @typedef {{id: string, task: ?string, status: string, since: ?number, phase: ?string, progress: ?number,
@@ -14,7 +16,9 @@ export class Store {
   constructor() {
     this.hello = null;
     this.state = null;
-    this.offset = 0; // the server's clock less ours, in seconds
+    this.versions = 0; // it never starts again: rows of a new connection are other ones
+    this.offset = (Date.now() - performance.now()) / 1000; // the server's clock less ours, in seconds
+    this.offsets = []; // of the last minute
     this.isFilling = true;
     this.open = 0; // open anomalies
     this.revision = 0;
@@ -27,9 +31,9 @@ export class Store {
     this.isSorted = true;
   }
 
-  /** Return the time by the server's clock, in seconds. */
+  /** Return the time by the server's clock, in seconds; ours is one that nobody sets. */
   now() {
-    return Date.now() / 1000 + this.offset;
+    return performance.now() / 1000 + this.offset;
   }
 
   takeHello(hello) {
@@ -39,10 +43,12 @@ export class Store {
   }
 
   takeState(state) {
-    const offset = state.now - Date.now() / 1000;
+    const at = performance.now();
+    if (this.state === null) this.offsets = [];
+    this.offsets = this.offsets.filter((kept) => at - kept.at < CLOCK_MS);
+    this.offsets.push({ at, offset: state.now - at / 1000 });
     // a message that was held up makes the server's clock look late, never early: the greatest difference is the best
-    if (this.state === null || Math.abs(offset - this.offset) > 3) this.offset = offset;
-    else this.offset = Math.max(this.offset, offset);
+    this.offset = Math.max(...this.offsets.map(({ offset }) => offset));
     this.state = state;
   }
 
@@ -89,6 +95,11 @@ export class Store {
     return own(this.hello?.severities, kind) ?? "warning";
   }
 
+  /** Return how grave a kind of anomaly is as a number: the graver, the greater. */
+  gravity(kind) {
+    return own(GRAVITY, this.severity(kind)) ?? 1;
+  }
+
   /** Return the sign of a status. */
   glyph(status) {
     return own(this.hello?.glyphs, status) ?? "?";
@@ -112,7 +123,7 @@ export class Store {
     let row = this.rows.get(id);
     const isNew = row === undefined;
     if (isNew) {
-      row = { id, version: 0, text: "" };
+      row = { id, text: "" };
       this.rows.set(id, row);
       this.sorted.push(row);
     } else this.open -= row.anomalies.length;
@@ -122,13 +133,13 @@ export class Store {
     let gravest = 0;
     let moved = since ?? created ?? 0;
     for (const [kind, at] of anomalies) {
-      gravest = Math.max(gravest, GRAVITY[this.severity(kind)] ?? 1);
+      gravest = Math.max(gravest, this.gravity(kind));
       if (at > moved) moved = at;
     }
     const rank = gravest ? 3 - gravest : over ? 5 : 4;
     if (isNew || rank !== row.rank || moved !== row.moved) this.isSorted = false;
     Object.assign(row, { task, status, since, phase, progress, seen, anomalies, created, over, rank, moved });
-    row.version++;
+    row.version = ++this.versions;
   }
 }
 

@@ -10,7 +10,7 @@ const LONGEST_WAIT_MS = 5000;
 export class Stream {
   /**
    * @param {string} path what is followed
-   * @param {{message: function(string, Object), open: function(), lost: function(), refused: function()}} listener
+   * @param {{message: function(string, Object), lost: function(), refused: function()}} listener
    */
   constructor(path, listener) {
     this.path = path;
@@ -40,12 +40,20 @@ export class Stream {
         return;
       }
       if (!answer.ok) throw new Error(`answered ${answer.status}`);
-      this.listener.open();
       await this.#read(answer.body, generation);
       throw new Error("ended");
     } catch {
       if (generation === this.generation) this.#lost();
     }
+  }
+
+  /** Give the connection up until `connect` is called. */
+  rest() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.generation++;
+    this.abort?.abort();
+    this.abort = null;
   }
 
   async #read(body, generation) {

@@ -1,15 +1,17 @@
 // Wording: ages, times, numbers and foreign text as people read them; durations as in titan_state/wording.py.
 
 const LONGEST = 300;
-const UNIT = { KILO: 1000, MINUTE: 60, HOUR: 3600, DAY: 86400 };
+const MINUTE = 60;
+const HOUR = 3600;
+const DAY = 86400;
 
 /** Return a duration in at most five characters: 42s, 5m07, 3h20, 12d. */
 export function duration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
-  if (whole < UNIT.MINUTE) return `${whole}s`;
-  if (whole < UNIT.HOUR) return `${Math.floor(whole / 60)}m${two(whole % 60)}`;
-  if (whole < UNIT.DAY) return `${Math.floor(whole / UNIT.HOUR)}h${two(Math.floor((whole % UNIT.HOUR) / 60))}`;
-  return `${Math.floor(whole / UNIT.DAY)}d`;
+  if (whole < MINUTE) return `${whole}s`;
+  if (whole < HOUR) return `${Math.floor(whole / MINUTE)}m${two(whole % MINUTE)}`;
+  if (whole < DAY) return `${Math.floor(whole / HOUR)}h${two(Math.floor((whole % HOUR) / MINUTE))}`;
+  return `${Math.floor(whole / DAY)}d`;
 }
 
 /** Return how long ago something was: now, 5s ago. */
@@ -100,4 +102,13 @@ export function shortId(id, width = 16) {
 /** Return a sign that phones would otherwise draw as an emoji, as text. */
 export function sign(glyph) {
   return glyph === "▶" || glyph === "⚠" ? `${glyph}\ufe0e` : glyph;
+}
+
+/** Return a part of an address without its percent signs; what is not written so is returned as it is. */
+export function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

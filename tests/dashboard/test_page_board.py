@@ -161,6 +161,14 @@ async def test_an_anomaly_appears_and_clears(site, page):
     assert [await one.get_attribute("data-id") for one in (await pages.rows(page).all())[:2]] == ["c1", "slow"]
     await page.locator("#flawed").click()
     await expect(pages.rows(page)).to_have_count(2)
+    await page.locator("#flawed").click()
+    await page.locator("#search").fill("left_term")
+    await expect(pages.rows(page)).to_have_count(1)
+    await page.locator("#search").fill("")
+    await page.locator("#flawed").click()
+    await page.set_viewport_size({"width": 1280, "height": 520})  # a list that is longer than its place grows no page
+    assert await page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    await page.set_viewport_size({"width": 1280, "height": 720})
 
     await pages.row(page, "slow").click()
     flag = page.locator("#flags li[data-kind=stuck_queued]")

@@ -98,7 +98,7 @@ async def test_stop_asks_first(site, page):
     await expect(stop).to_be_enabled()
 
     async def cancel():
-        await dialog.get_by_role("button", name="Cancel").click()
+        await dialog.get_by_role("button", name="Do not stop").click()
 
     async def press_escape():
         await page.keyboard.press("Escape")

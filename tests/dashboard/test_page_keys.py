@@ -24,7 +24,7 @@ FILTERS = """
   - button "queued 0"
   - button "running 2"
   - button "paused 1"
-- searchbox "Search id, task and phase"
+- searchbox "Search id, task, phase and anomaly"
 - combobox "Task"
 - combobox "Group by"
 """
@@ -248,7 +248,7 @@ async def test_on_a_phone(site, open_page):
     dialog = page.get_by_role("dialog", name="Stop this execution?")
     await expect(dialog.get_by_role("button", name="Stop execution")).to_be_in_viewport(ratio=1)
     assert await pages.fits(page)
-    await dialog.get_by_role("button", name="Cancel").tap()
+    await dialog.get_by_role("button", name="Do not stop").tap()
     assert site.posts == []
     await page.get_by_role("link", name="Model").tap()
     await expect(page.locator("#diagram svg")).to_be_visible()

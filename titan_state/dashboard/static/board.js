@@ -211,7 +211,7 @@ export class Board {
       isWaiting
         ? "Executions show here as soon as the dashboard can be read."
         : total
-          ? `None of ${counted(total, "execution")} is as the filters ask.`
+          ? "No execution matches these filters."
           : "Executions show here as soon as the monitor sees the first one.",
     );
     nothing.querySelector("button").hidden = !total;

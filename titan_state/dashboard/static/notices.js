@@ -13,7 +13,7 @@ export function showBanner(banner) {
   parts ??= made(place);
   place.dataset.level = banner.level;
   say(parts.sign, banner.level === "warning" ? "◐" : "✕");
-  say(parts.title, banner.title);
+  say(parts.title, `${banner.title}.`);
   say(parts.text, ` ${plain(banner.text, 1000)} `);
   parts.check.hidden = !banner.check;
   say(parts.place, plain(banner.check ?? "", 300));

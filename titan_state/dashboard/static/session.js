@@ -5,7 +5,7 @@ import { decoded } from "./wording.js";
 const KEY = "titan-state.token";
 const PATIENCE_S = 20;
 const WORK_S = 150; // what the service must do first, at its pace
-const WORK = new Set(["/api/act", "/api/download"]);
+const WORK = new Set(["/api/act", "/api/download", "/api/results"]);
 let token = null;
 let isRefused = false;
 

@@ -128,8 +128,10 @@ export class Store {
       this.sorted.push(row);
     } else this.open -= row.anomalies.length;
     this.open += anomalies.length;
-    if (isNew || row.task !== task || row.phase !== phase)
-      row.text = `${id}\n${task ?? ""}\n${phase ?? ""}`.toLowerCase();
+    const kinds = anomalies.map(([kind]) => kind).join("\n");
+    if (isNew || row.task !== task || row.phase !== phase || row.kinds !== kinds)
+      row.text = `${id}\n${task ?? ""}\n${phase ?? ""}\n${kinds}`.toLowerCase();
+    row.kinds = kinds;
     let gravest = 0;
     let moved = since ?? created ?? 0;
     for (const [kind, at] of anomalies) {

@@ -138,7 +138,7 @@ class Hub:
                 except TitanStateError as error:  # a journal that is busy, say: the next look may do better
                     trouble = self._source.redact(str(error))
                 except Exception as error:  # noqa: BLE001 - a mistake of our own must not end the page for good
-                    trouble = f"the dashboard made a mistake: {error!r}"
+                    trouble = self._source.redact(f"the dashboard made a mistake: {error!r}")
             if trouble and trouble != self._trouble:
                 logger.warning("the dashboard could not look for everything: %s", shorten(trouble, 400))
             self._trouble = trouble

@@ -15,7 +15,7 @@ from titan_state.cli.connection import Connection
 from titan_state.cli.journal import opened, place
 from titan_state.cli.named import require_ids, require_task
 from titan_state.cli.output import emit, remark
-from titan_state.cli.places import file_of, session_token
+from titan_state.cli.places import file_of, origin_at, session_token
 from titan_state.errors import ConfigurationError, JournalInUseError
 
 if TYPE_CHECKING:
@@ -70,10 +70,7 @@ class Place:
         Raises:
             ConfigurationError: The URL cannot work.
         """
-        from titan_state.client.address import origin_of
-        from titan_state.client.profile import ServiceProfile
-
-        return origin_of(self.url, ServiceProfile().api_prefix) if self.url else None
+        return origin_at(self.url) if self.url else None
 
 
 async def dashboard(wish: Wish, where: Place) -> int:

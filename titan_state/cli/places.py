@@ -22,6 +22,21 @@ LARGEST: Final = 256
 """The largest file that may hold a token, in bytes."""
 
 
+def origin_at(url: str) -> str:
+    """Return the origin of the Task Service at a URL.
+
+    Args:
+        url: The URL, as the user gave it.
+
+    Raises:
+        ConfigurationError: It cannot work.
+    """
+    from titan_state.client.address import origin_of
+    from titan_state.client.profile import ServiceProfile
+
+    return origin_of(url, ServiceProfile().api_prefix)
+
+
 def journal_path(url: str, account: str | None) -> Path:
     """Return the file of the journal that is used unless another one is named.
 
@@ -34,10 +49,7 @@ def journal_path(url: str, account: str | None) -> Path:
     """
     from platformdirs import user_state_path
 
-    from titan_state.client.address import origin_of
-    from titan_state.client.profile import ServiceProfile
-
-    origin = origin_of(url, ServiceProfile().api_prefix)
+    origin = origin_at(url)
     mark = hashlib.sha256(f"{origin}\n{account or origin}".encode()).hexdigest()[:10]
     return user_state_path("titan-state") / f"{urlsplit(origin).hostname}-{mark}.db"
 

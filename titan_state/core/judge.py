@@ -251,8 +251,8 @@ class Judge:
         record.look(execution, sent_at, received_at)
         record.seen_received = max(record.seen_received, received_at)
         record.identify(execution)
-        record.is_back = left not in (UNSEEN, self._lifecycle.initial)
         terminal = self._lifecycle.is_terminal(status)
+        record.is_back = not terminal and left not in (UNSEEN, self._lifecycle.initial)
         record.final = execution if terminal else None
         self._results.entered(record, received_at)
         rare = record.rare

@@ -35,7 +35,7 @@ LONGEST_DATE: Final = 32
 
 
 class Former(float):
-    """When work began of an execution that has come back to its status since; not a number where that is not known.
+    """When work began of an execution that is in a later stay since (`Record.is_back`); NaN where that is not known.
 
     The kind of the number tells it: a further field would cost each of a hundred thousand records.
     """
@@ -169,7 +169,7 @@ class Record:
         progress: The progress last reported.
         created_at: When it was created, by the service's clock.
         updated_at: When it was last changed, as the service wrote it: every look compares it, and few read it.
-        started_at: When work began, by the service's clock; a `Former` of one that has come back to its status since.
+        started_at: When work began, by the service's clock; a `Former` of one that `is_back`.
         seq: The number of its last event.
         since: When the answer was received that showed the present status first.
         seen_sent: When the latest read was sent that showed the present status.
@@ -279,7 +279,7 @@ class Record:
 
     @property
     def is_back(self) -> bool:
-        """Whether it has come back to its status, so that the service's dates do not say since when it is in it."""
+        """Whether it came to its status from another than the first one: no date of the service says since when."""
         return isinstance(self.started_at, Former)
 
     @is_back.setter

@@ -108,7 +108,7 @@ def freeze(record: Record, zero: float) -> Row:
 def _uncommon(record: Record, zero: float) -> str | None:
     """Return the little that only a few executions need."""
     rare = {} if record.rare is None or record.rare.is_empty() else _plain(record.rare, zero)
-    if record.is_back and record.final is None:
+    if record.is_back:
         rare["is_back"] = True
     return _written(rare) if rare else None
 

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from titan_state.monitor.survey import MOST_LIVE, MOST_NOTED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from titan_state.core.sights import Sight
 
-MOST_FINISHED: Final = 20_000
+MOST_FINISHED: Final = MOST_NOTED
 """How many finished executions are kept on the board; beyond that those that ended first are left out."""
-
-MOST_LIVE: Final = 100_000
-"""How many others; beyond that those of which nothing has changed for the longest."""
 
 
 @attrs.frozen
@@ -36,6 +35,9 @@ class Change:
 
 class Board:
     """The rows of a board, by execution.
+
+    Of those that live there are as many as one survey tells of; beyond that those are left out of which nothing has
+    changed for the longest.
 
     Attributes:
         rows: The rows.

@@ -21,7 +21,7 @@ from titan_state.core.events import (
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from titan_state.core.events import Event
     from titan_state.core.sights import Sight
@@ -44,7 +44,7 @@ def text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
-def event(one: Event, redact: Any) -> dict[str, Any]:
+def event(one: Event, redact: Callable[[str], str]) -> dict[str, Any]:
     """Return an event for the page.
 
     Args:

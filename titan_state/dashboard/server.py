@@ -6,7 +6,6 @@ Who may ask is the guard's business, what the page is told that of `hub.py` and 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import secrets
 from datetime import timedelta, timezone
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
 
     from titan_state.clock import Clock
     from titan_state.dashboard.sources import Source
-
-logger = logging.getLogger("titan_state.dashboard")
 
 PING_S: Final = 5.0
 """How often a page hears that the connection stands; it takes it for broken after three times as long."""

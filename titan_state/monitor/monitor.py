@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from titan_state.clock import seconds_of
 from titan_state.core.anomalies import AnomalyKind
-from titan_state.core.execution import plain
 from titan_state.core.lifecycle import Action, Verdict
 from titan_state.errors import ConfigurationError
 from titan_state.monitor.arguments import require_id
 from titan_state.monitor.local_server import LocalServer
+from titan_state.monitor.questions import questions
 from titan_state.monitor.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -71,17 +70,7 @@ class Monitor(Runtime):
         """Open the journal, begin to read, and let other programs of this machine ask."""
         await super().__aenter__()
         path = getattr(self.journal, "path", None)
-        self._local = LocalServer(
-            {
-                "verdict": self.verdict,
-                "act": self.act,
-                "run": self.run,
-                "list": self.service.list,
-                "survey": self._answer_survey,
-                "known": self._answer_known,
-                "results": self._answer_results,
-            }
-        )
+        self._local = LocalServer(questions(self))
         if isinstance(path, Path):
             await self._local.open(path)
         return self
@@ -197,18 +186,6 @@ class Monitor(Runtime):
     def known(self, execution_id: str) -> Known:
         """Return what is known of one execution, and what may be done with it; nothing is asked of the service."""
         return self._surveyor.known(execution_id)
-
-    async def _answer_survey(self, after: list[Any] | None, ids: list[str]) -> dict[str, Any]:
-        mark = None if after is None else (str(after[0]), float(after[1]), int(after[2]))
-        return self.survey(after=mark, ids=frozenset(ids)).to_dict()
-
-    async def _answer_known(self, execution_id: str) -> dict[str, Any]:
-        return self.known(execution_id).to_dict()
-
-    async def _answer_results(self, execution_id: str) -> dict[str, Any]:
-        found = await self.outputs(execution_id).metadata()
-        # a text, since its keys are the service's own, not those of the wire
-        return {"row_count": found.row_count, "fields": json.dumps(plain(found.fields))}
 
     def events(self) -> EventStream:
         """Return a stream of every event from now on: `async for event in monitor.events()`.

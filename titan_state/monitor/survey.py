@@ -65,7 +65,6 @@ class Survey:
         run: Tells apart the runs of monitors.
         at: The time on the monitor's clock.
         noted: How many executions it has let go, or adopted as finished, in all.
-        now: The date.
         is_whole: Whether all executions are in it, not only those that were seen since the last one.
         sights: What is known of executions.
         left_out: How many there are beside them, for which there is no room, where it is whole.
@@ -87,7 +86,6 @@ class Survey:
     run: str
     at: float
     noted: int
-    now: float
     is_whole: bool
     sights: tuple[Sight, ...]
     left_out: int
@@ -199,7 +197,6 @@ class Surveyor:
             run=self._run,
             at=now,
             noted=tracker.noted,
-            now=self._clock.now().timestamp(),
             is_whole=is_whole,
             sights=(*sights, *notes),
             left_out=left_out if is_whole else 0,

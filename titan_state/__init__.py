@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from titan_state.errors import JournalInUseError as JournalInUseError
     from titan_state.errors import JournalUnavailableError as JournalUnavailableError
     from titan_state.errors import JournalVersionError as JournalVersionError
+    from titan_state.errors import LeadershipLostError as LeadershipLostError
     from titan_state.errors import MonitorClosedError as MonitorClosedError
     from titan_state.errors import NotFoundError as NotFoundError
     from titan_state.errors import NotSupportedError as NotSupportedError
@@ -85,9 +86,11 @@ if TYPE_CHECKING:
     from titan_state.journal.base import Delivery as Delivery
     from titan_state.journal.base import Journal as Journal
     from titan_state.journal.memory import MemoryJournal as MemoryJournal
+    from titan_state.journal.nats import NatsJournal as NatsJournal
     from titan_state.journal.sqlite import SqliteJournal as SqliteJournal
     from titan_state.monitor.calling import current_delivery as current_delivery
     from titan_state.monitor.handlers import Handlers as Handlers
+    from titan_state.monitor.health import Health as Health
     from titan_state.monitor.monitor import Monitor as Monitor
     from titan_state.monitor.streams import EventStream as EventStream
     from titan_state.monitor.subscriber import Subscriber as Subscriber
@@ -141,6 +144,7 @@ _HOMES = {
         "JournalInUseError",
         "JournalUnavailableError",
         "JournalVersionError",
+        "LeadershipLostError",
         "MonitorClosedError",
         "NotFoundError",
         "NotSupportedError",
@@ -167,9 +171,11 @@ _HOMES = {
     ),
     "journal.base": ("Delivery", "Journal"),
     "journal.memory": ("MemoryJournal",),
+    "journal.nats": ("NatsJournal",),
     "journal.sqlite": ("SqliteJournal",),
     "monitor.calling": ("current_delivery",),
     "monitor.handlers": ("Handlers",),
+    "monitor.health": ("Health",),
     "monitor.monitor": ("Monitor",),
     "monitor.streams": ("EventStream",),
     "monitor.subscriber": ("Subscriber",),

@@ -16,6 +16,7 @@ TitanStateError
 ├── ForeignOriginError            a media URL points to another host; nothing was sent
 ├── JournalError                  the journal cannot be used
 │   ├── JournalInUseError         another monitor writes it
+│   ├── LeadershipLostError       another monitor leads the account since
 │   ├── JournalVersionError       a newer version has written it; it was not touched
 │   ├── JournalDamagedError       it is no journal, or not in order any more
 │   ├── JournalUnavailableError   it cannot be read or written at present (a full disk)
@@ -251,6 +252,11 @@ class JournalError(TitanStateError):
 
 class JournalInUseError(JournalError):
     """Another monitor writes the journal: there is one writer at a time."""
+
+
+class LeadershipLostError(JournalError):
+    """Another monitor leads the account now. This one has ended, so that two never work at the same time; enter a new
+    one, which stands by."""
 
 
 class JournalVersionError(JournalError):

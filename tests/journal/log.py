@@ -29,7 +29,7 @@ async def write(journal: Journal, *events: Event) -> None:
 
 
 async def subscribed(journal: Journal, name: str = "us", **options: object) -> Subscription:
-    values = {"since": "now", "head": 0} | options
+    values = {"since": "now", "head": 0, "notify": lambda: None} | options
     return await journal.subscribe(name, values.pop("wants", everything), **values)  # type: ignore[arg-type]  # options of the caller's own
 
 

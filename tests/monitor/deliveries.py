@@ -23,6 +23,4 @@ class Desk(Dispatcher):
 
     async def deliver(self, events: Sequence[Event]) -> None:
         self.begin()
-        first = self.journal.head + 1
-        await self.journal.append(Commit(events=events))
-        self.notify(first, events)
+        self.notify(await self.journal.append(Commit(events=events)), events)

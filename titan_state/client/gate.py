@@ -6,10 +6,12 @@ It waits for the budget; it neither sends requests nor knows what they are for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from bisect import insort
 from math import isinf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from titan_state.clock import within
 from titan_state.errors import ConnectionFailedError
 
 if TYPE_CHECKING:
@@ -20,8 +22,27 @@ LOOK_AGAIN_S: Final = 1.0
 """How soon the budget is asked again while it waits for answers: they may be another client's that shares it."""
 
 
+class Permit(Protocol):
+    """That this client, of several that could, is the one that may send requests."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it may at this moment."""
+        ...
+
+    async def until_held(self) -> None:
+        """Return when it may; raise if it never will."""
+        ...
+
+
 class Gate:
-    """The one door that all requests of a client go through."""
+    """The one door that all requests of a client go through.
+
+    Attributes:
+        permit: Whether requests may be sent at all; None for always.
+    """
+
+    permit: Permit | None = None
 
     def __init__(self, budget: RequestBudget, clock: Clock) -> None:
         self._budget = budget
@@ -43,7 +64,7 @@ class Gate:
         return self._is_closed
 
     async def enter(self, priority: Priority) -> int:
-        """Wait for a slot and take it. Cancelling leaves no waiter behind.
+        """Wait for the permit and a slot, and take it. Cancelling leaves no waiter behind.
 
         Args:
             priority: Better ones go first, equal ones in the order of their coming.
@@ -54,6 +75,20 @@ class Gate:
         Raises:
             ConnectionFailedError: The client is closed, or was while this waited.
         """
+        while True:
+            await self._permitted()
+            ticket = await self._slot(priority)
+            if self.permit is None or self.permit.is_held:
+                return ticket
+            self._budget.answered(ticket, self._clock.time())  # spent: the budget takes nothing back
+
+    async def _permitted(self) -> None:
+        while self.permit is not None and not self.permit.is_held:
+            self.ensure_open()
+            with contextlib.suppress(TimeoutError):
+                await within(self._clock, LOOK_AGAIN_S, self.permit.until_held())
+
+    async def _slot(self, priority: Priority) -> int:
         self.ensure_open()
         self._count += 1
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()

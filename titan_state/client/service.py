@@ -35,6 +35,7 @@ from titan_state.errors import ConfigurationError, PayloadError, shorten
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from titan_state.client.gate import Permit
     from titan_state.client.statistics import Statistics
 
 __all__ = ["Page", "Reading", "Task", "TaskPage", "TaskService"]
@@ -119,6 +120,10 @@ class TaskService:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def lead_by(self, permit: Permit) -> None:
+        """Send requests only while a permit is held: another client may be the one that sends."""
+        self._transport.permit(permit)
 
     async def close(self) -> None:
         """Close all connections; requests that wait, or are on their way, fail."""

@@ -17,7 +17,7 @@ from yarl import URL
 from titan_state.client.answer import Answer
 from titan_state.client.envelope import is_throttled
 from titan_state.client.faults import NETWORK, translated
-from titan_state.client.gate import Gate
+from titan_state.client.gate import Gate, Permit
 from titan_state.client.incoming import Incoming
 from titan_state.client.statistics import Statistics
 from titan_state.core.budget import Priority
@@ -62,6 +62,10 @@ class Transport:
         self._files: aiohttp.ClientSession | None = None
         self._streams: WeakSet[Incoming] = WeakSet()
         self.statistics = Statistics()
+
+    def permit(self, permit: Permit) -> None:
+        """Send requests only while a permit is held."""
+        self._gate.permit = permit
 
     async def close(self) -> None:
         """Close all connections; requests that wait for their turn fail."""

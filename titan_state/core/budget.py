@@ -245,6 +245,19 @@ class RequestBudget:
         self._blocked_until = max(self._blocked_until, now + wait_s)
         self._level = min(self._level, 1.0 + self._reserve)
 
+    def succeed(self, now: float) -> None:
+        """Take in that another client has just stopped, of which it is not known what it has spent.
+
+        It may have spent its burst at last, and a minute's requests in the minute before. Nothing is sent until that
+        would have been made up for, and no more than the pace allows after it, so that both together stay within the
+        limit.
+
+        Args:
+            now: The time, in seconds.
+        """
+        self._advance(now)
+        self._level = -self._burst
+
     def remaining(self, now: float) -> int:
         """Return how many requests may still be sent within the present minute."""
         left = self._limit - self.spent(now)

@@ -49,7 +49,9 @@ FIELDS: Final = (
 - `rare`, `final`: JSON, None where there is nothing.
 """
 
-STATUS, SEQ, SINCE, KEPT, ENDED, RARE = map(FIELDS.index, ("status", "seq", "since", "kept", "ended_at", "rare"))
+STATUS, SEQ, SINCE, KEPT, ENDED, RARE, FINAL = map(
+    FIELDS.index, ("status", "seq", "since", "kept", "ended_at", "rare", "final")
+)
 """The places of some of them in a row."""
 
 IN_FULL: Final = 0
@@ -169,6 +171,19 @@ def thaw(row: Row, zero: float, now: float, knows: Callable[[str], bool]) -> Rec
     if final is not None and record.status != UNSEEN:
         record.final = Execution.from_dict(json.loads(final))
     return record
+
+
+def cut(row: Row, status: str, seq: int) -> Row:
+    """Return the row of an execution as of an earlier event of it: what came after that is found again.
+
+    Args:
+        row: The row as it is now.
+        status: Its status at that time.
+        seq: The number of that event.
+    """
+    earlier = list(row)
+    earlier[STATUS], earlier[SEQ], earlier[KEPT], earlier[ENDED], earlier[FINAL] = status, seq, IN_FULL, None, None
+    return tuple(earlier)
 
 
 def note_of(row: Row) -> Note:

@@ -1,11 +1,13 @@
-"""Addresses of journals: `sqlite:///path`, a path, or `memory:`."""
+"""Addresses of journals: `sqlite:///path`, a path, `nats://host:4222`, or `memory:`."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from titan_state.core.redaction import redacted
 from titan_state.errors import ConfigurationError, shorten
 
 if TYPE_CHECKING:
@@ -13,15 +15,22 @@ if TYPE_CHECKING:
     from titan_state.journal.base import Journal
 
 SQLITE = "sqlite:///"
+NATS = ("nats://", "tls://")
+
+_USER = re.compile(r"//[^/]*@")
 
 
-def journal_of(address: str | os.PathLike[str] | Journal | None, clock: Clock | None = None) -> Journal:
+def journal_of(
+    address: str | os.PathLike[str] | Journal | None, clock: Clock | None = None, *, stands_by: bool = True
+) -> Journal:
     """Return the journal that is meant, not yet open.
 
     Args:
         address: `sqlite:///relative/path` or `sqlite:////absolute/path`; the path of a SQLite file as a `Path`;
-            `memory:` or None for a journal in memory; or a journal.
+            `nats://host:4222` (see `titan_state.NatsJournal` for its options); `memory:` or None for a journal in
+            memory; or a journal.
         clock: The time, the machine's own by default.
+        stands_by: Whether a journal that others use too is waited for; else that is an error.
 
     Raises:
         ConfigurationError: There is no such kind of journal.
@@ -38,9 +47,11 @@ def journal_of(address: str | os.PathLike[str] | Journal | None, clock: Clock | 
         raise ConfigurationError(f"a journal is an address or a Journal, not {shorten(repr(address))}")
     if address.startswith(SQLITE) and len(address) > len(SQLITE):
         return _sqlite(Path(address.removeprefix(SQLITE)), clock)
+    if address.startswith(NATS):
+        return _nats(address, clock, stands_by=stands_by)
     raise ConfigurationError(
-        f"there is no journal at {shorten(repr(address))}: use sqlite:///relative/path.db, "
-        "sqlite:////absolute/path.db, or memory:"
+        f"there is no journal at {_shown(address)}: use sqlite:///relative/path.db, "
+        "sqlite:////absolute/path.db, nats://host:4222, or memory:"
     )
 
 
@@ -48,3 +59,16 @@ def _sqlite(path: Path, clock: Clock | None) -> Journal:
     from titan_state.journal.sqlite import SqliteJournal  # sqlite3 is loaded where it is needed
 
     return SqliteJournal(path, clock=clock)
+
+
+def _nats(address: str, clock: Clock | None, *, stands_by: bool) -> Journal:
+    try:
+        from titan_state.journal.nats import NatsJournal  # nats-py is an extra
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(str(error)) from error
+    return NatsJournal(address, clock=clock, stands_by=stands_by)
+
+
+def _shown(address: str) -> str:
+    """Return an address without what lets somebody in."""
+    return shorten(repr(_USER.sub("//", redacted(address))))

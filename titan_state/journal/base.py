@@ -22,6 +22,9 @@ from titan_state.core.state import Row, State
 Since = Literal["now", "beginning"] | datetime
 """Where a subscription begins that is new: at the end of the log, at its beginning, or at a time."""
 
+UNLIMITED: Final = 1 << 62
+"""A commit of any size."""
+
 NOW: Final = "now"
 BEGINNING: Final = "beginning"
 
@@ -167,16 +170,60 @@ class Subscription(Protocol):
         ...
 
 
+class Lease(Protocol):
+    """That a monitor, of several that could, is the one that leads: for a while, and again and again."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is certain at this moment that no other monitor leads."""
+        ...
+
+    @property
+    def succeeds(self) -> bool:
+        """Whether another monitor led before, which may just have sent requests."""
+        ...
+
+    async def until_held(self) -> None:
+        """Return when it is certain.
+
+        Raises:
+            LeadershipLostError: Another monitor leads.
+        """
+        ...
+
+    async def until_lost(self) -> None:
+        """Wait for as long as no other monitor leads.
+
+        Raises:
+            LeadershipLostError: Another monitor leads.
+        """
+        ...
+
+
 class Journal(Protocol):
     """Where events are written down, and handed out.
 
     Attributes:
         name: What it is called in messages.
         is_durable: Whether what is written down outlives the program.
+        is_shared: Whether several programs may have one subscription open: they share its deliveries.
+        largest_commit: How many events and records a commit has at most.
     """
 
     name: str
     is_durable: bool
+    is_shared: bool
+    largest_commit: int
+
+    @property
+    def trouble(self) -> str | None:
+        """What is the matter with it at present, in words; None if nothing is known to be."""
+        ...
+
+    @property
+    def lease(self) -> Lease | None:
+        """What says whether the monitor leads still; None where nobody can take its place."""
+        ...
 
     @property
     def head(self) -> int:
@@ -204,16 +251,29 @@ class Journal(Protocol):
         """
         ...
 
-    async def append(self, commit: Commit) -> None:
+    async def append(self, commit: Commit) -> Sequence[int]:
         """Write down events and what is known after them: all of it, or nothing. It returns when that is durable.
 
+        Returns:
+            The positions of the events, in their order.
+
         Raises:
-            JournalUnavailableError: It cannot be written at present, and nothing of it was.
+            JournalUnavailableError: It is not known to be written. The same events are to be appended again, first of
+                all: what turns out to have been written is not written twice.
+            LeadershipLostError: Another monitor leads; nothing was written.
             JournalError: It cannot be used any more.
         """
         ...
 
-    async def subscribe(self, name: str, wants: Callable[[Event], bool], *, since: Since, head: int) -> Subscription:
+    async def subscribe(
+        self,
+        name: str,
+        wants: Callable[[Event], bool],
+        *,
+        since: Since,
+        head: int,
+        notify: Callable[[], None],
+    ) -> Subscription:
         """Open a subscription.
 
         Args:
@@ -221,9 +281,10 @@ class Journal(Protocol):
             wants: Which events it is for.
             since: Where it begins if it is new.
             head: The position that "now" means.
+            notify: Called when there may be something to fetch that `poll` does not tell of.
 
         Raises:
-            SubscriptionInUseError: Another program has it open.
+            SubscriptionInUseError: Another program has it open, and the journal is not shared.
         """
         ...
 

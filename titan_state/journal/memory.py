@@ -11,7 +11,7 @@ import attrs
 
 from titan_state.core.state import State
 from titan_state.errors import JournalInUseError, SubscriptionInUseError
-from titan_state.journal.base import BEGINNING, NOW, Delivery, Letter, SubscriptionState
+from titan_state.journal.base import BEGINNING, NOW, UNLIMITED, Delivery, Letter, SubscriptionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,6 +33,10 @@ class MemoryJournal:
 
     name = "memory"
     is_durable = False
+    is_shared = False
+    largest_commit = UNLIMITED
+    trouble = None
+    lease = None
 
     def __init__(self, clock: Clock | None = None) -> None:
         """Make an empty journal.
@@ -61,13 +65,21 @@ class MemoryJournal:
         """Become the one that appends; nothing is known from before."""
         return State()
 
-    async def append(self, commit: Commit) -> None:
+    async def append(self, commit: Commit) -> Sequence[int]:
         """Take in the events; what is known after them is kept by who appends."""
+        first = self.head + 1
         self._log.extend(commit.events)
         self._trim()
+        return range(first, first + len(commit.events))
 
     async def subscribe(
-        self, name: str, wants: Callable[[Event], bool], *, since: Since, head: int
+        self,
+        name: str,
+        wants: Callable[[Event], bool],
+        *,
+        since: Since,
+        head: int,
+        notify: Callable[[], None],
     ) -> MemorySubscription:
         """Open a subscription; what was dropped already is not in it."""
         known = self._subscriptions.get(name)

@@ -20,7 +20,7 @@ from titan_state.clock import SystemClock
 from titan_state.core import codec
 from titan_state.errors import ConfigurationError, JournalError, shorten
 from titan_state.journal import database
-from titan_state.journal.base import BEGINNING
+from titan_state.journal.base import BEGINNING, UNLIMITED
 from titan_state.journal.overview import AGE_S, MOST_EVENTS, Overview
 from titan_state.journal.sqlite_subscription import SqliteSubscription
 from titan_state.journal.store import FULL, NORMAL, Store
@@ -61,6 +61,10 @@ class SqliteJournal:
     """
 
     is_durable = True
+    is_shared = False
+    largest_commit = UNLIMITED
+    trouble = None
+    lease = None
 
     def __init__(
         self, path: str | Path, *, synchronous: Literal["FULL", "NORMAL"] = "FULL", clock: Clock | None = None
@@ -121,18 +125,25 @@ class SqliteJournal:
         self._begin(self._keep_in_order(), "titan_state journal upkeep")
         return state
 
-    async def append(self, commit: Commit) -> None:
+    async def append(self, commit: Commit) -> Sequence[int]:
         """Write down events and what is known after them; return when that is durable."""
         first = self._head + 1
         await self.do(self._append, first, commit)
         self._head += len(commit.events)
         self._tail.extend(commit.events)
+        return range(first, first + len(commit.events))
 
     def _append(self, first: int, commit: Commit) -> None:
         self._tables.append(first, commit, [codec.written(event) for event in commit.events], self._synchronous)
 
     async def subscribe(
-        self, name: str, wants: Callable[[Event], bool], *, since: Since, head: int
+        self,
+        name: str,
+        wants: Callable[[Event], bool],
+        *,
+        since: Since,
+        head: int,
+        notify: Callable[[], None],
     ) -> SqliteSubscription:
         """Open a subscription."""
         now = self.now()

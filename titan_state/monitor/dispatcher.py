@@ -113,11 +113,11 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
-    def notify(self, first: int = 0, events: Sequence[Event] = ()) -> None:
+    def notify(self, positions: Sequence[int] = (), events: Sequence[Event] = ()) -> None:
         """Take in that the journal may have something new.
 
         Args:
-            first: The position of the first of the new events, where they are known.
+            positions: The positions of the new events, where they are known.
             events: The new events; once closed, they are given up.
         """
         if self._is_closed:
@@ -125,7 +125,7 @@ class Dispatcher:
             self.counts.given_up += 0 if self._journal.is_durable else sum(wanted)
             return
         for feed in self._feeds.values():
-            feed.notify(first, events)
+            feed.notify(positions, events)
 
     async def until_below(self, limit: int) -> None:
         """Return when fewer than `limit` deliveries are open."""
@@ -136,10 +136,13 @@ class Dispatcher:
     async def close(self, seconds: float) -> None:
         """Wait for open deliveries for at most `seconds`, those that come up meanwhile included, then give them up.
 
-        A durable journal has them still: they are delivered by whoever opens it next. A callback cannot be made to
-        end: a `def` one that still runs is left alone in its thread, which does not keep the process alive, and an
-        `async def` one that does not end when it is cancelled is left alone on the loop.
+        A durable journal has them still: they are delivered by whoever opens it next. Where others share it, nothing
+        more is taken from it. A callback cannot be made to end: a `def` one that still runs is left alone in its
+        thread, which does not keep the process alive, and an `async def` one that does not end when it is cancelled is
+        left alone on the loop.
         """
+        for feed in self._feeds.values() if self._journal.is_shared else ():
+            feed.take_no_more()
         try:
             await within(self._clock, seconds, self.until_below(1))
         except TimeoutError:

@@ -92,22 +92,28 @@ class Feed:
         self._pending: set[int] = set()
         self._kept = 0
         self._waiting = 0
+        self._takes_more = True
 
     def wants(self, event: Event) -> bool:
         """Return whether the handler is called for an event."""
         return self.handler.wants(event, self._terminal)
 
-    def notify(self, first: int = 0, events: Sequence[Event] = ()) -> None:
+    def notify(self, positions: Sequence[int] = (), events: Sequence[Event] = ()) -> None:
         """Look into the journal: there may be something new.
 
         Args:
-            first: The position of the first of the new events, where they are known.
+            positions: The positions of the new events, where they are known.
             events: The new events.
         """
-        for position, event in enumerate(events, start=first):
-            if len(self._pending) < MOST_COUNTED and self.wants(event):
-                self._count(position)
+        if not self._journal.is_shared:  # else another program may have them
+            for position, event in zip(positions, events, strict=True):
+                if len(self._pending) < MOST_COUNTED and self.wants(event):
+                    self._count(position)
         self._news.set()
+
+    def take_no_more(self) -> None:
+        """Deliver what was handed out, and nothing further."""
+        self._takes_more = False
 
     async def run(self) -> None:
         """Hand out what the subscription has, until cancelled.
@@ -116,12 +122,16 @@ class Feed:
             JournalError: The subscription cannot be used.
         """
         since = NOW if self.handler.since is None else self.handler.since
-        self.subscription = await self._journal.subscribe(self.handler.name, self.wants, since=since, head=self._head)
+        self.subscription = await self._journal.subscribe(
+            self.handler.name, self.wants, since=since, head=self._head, notify=self._news.set
+        )
         while True:
             while self._kept >= WINDOW or self._waiting >= MOST_WAITING:
                 self._room.clear()
                 await self._room.wait()
             self._news.clear()
+            if not self._takes_more:
+                return
             deliveries = await self.subscription.fetch(WINDOW - self._kept)
             for delivery in deliveries:
                 self._take(delivery)

@@ -40,7 +40,7 @@ class Ledger:
         watches: Watches,
         clock: Clock,
         *,
-        publish: Callable[[int, Sequence[Event]], None],
+        publish: Callable[[Sequence[int], Sequence[Event]], None],
     ) -> None:
         """Make a ledger that is not open.
 
@@ -49,7 +49,7 @@ class Ledger:
             tracker: Knows the executions.
             watches: Know what is watched.
             clock: The time.
-            publish: Told of events that are written down, with the position of the first.
+            publish: Told of events that are written down, with their positions.
         """
         self.journal = journal
         self.outbox = Outbox(journal, tracker, watches, clock, publish=publish)
@@ -71,12 +71,13 @@ class Ledger:
         Raises:
             JournalError: It cannot be used; the message says what to do.
         """
-        await self.journal.open()
         try:
+            await self.journal.open()
             state = await self.journal.lead(account)
         except BaseException:
             await self.journal.close()
             raise
+        self._tracker.anchor(self._clock.now(), self._clock.time())
         events: list[Event] = []
         if self.journal.is_durable:
             self._tracker.remember_changes()

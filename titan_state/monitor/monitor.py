@@ -14,6 +14,7 @@ from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.lifecycle import Action, Verdict
 from titan_state.errors import ConfigurationError
 from titan_state.monitor.arguments import require_id
+from titan_state.monitor.health import Health, health_of
 from titan_state.monitor.local_server import LocalServer
 from titan_state.monitor.questions import questions
 from titan_state.monitor.runtime import Runtime
@@ -163,6 +164,10 @@ class Monitor(Runtime):
     def is_blind(self) -> bool:
         """Whether the monitor has seen nothing for too long."""
         return AnomalyKind.BLIND in self.anomalies()
+
+    def health(self) -> Health:
+        """Return whether the monitor does its work at present, and what keeps it from that, in words."""
+        return health_of(self._outbox, self.journal, is_blind=self.is_blind)
 
     @property
     def remaining(self) -> int:

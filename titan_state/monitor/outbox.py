@@ -14,6 +14,7 @@ from titan_state.clock import within
 from titan_state.core.redaction import redacted_event
 from titan_state.errors import JournalUnavailableError
 from titan_state.journal.base import Commit
+from titan_state.monitor.parcels import Parcel, parcel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +38,11 @@ LONGEST_RETRY_S: Final = 30.0
 
 
 class Outbox:
-    """Takes events in order, and passes them on once they are written down."""
+    """Takes events in order, and passes them on once they are written down.
+
+    Attributes:
+        trouble: Why nothing can be written at present, None if it can.
+    """
 
     def __init__(
         self,
@@ -46,7 +51,7 @@ class Outbox:
         watches: Watches,
         clock: Clock,
         *,
-        publish: Callable[[int, Sequence[Event]], None],
+        publish: Callable[[Sequence[int], Sequence[Event]], None],
     ) -> None:
         """Make an outbox that writes nothing yet.
 
@@ -55,7 +60,7 @@ class Outbox:
             tracker: Knows what has changed.
             watches: Know which baselines have changed.
             clock: The time.
-            publish: Told of events that are written down, with the position of the first.
+            publish: Told of events that are written down, with their positions.
         """
         self._journal = journal
         self._tracker = tracker
@@ -72,6 +77,12 @@ class Outbox:
         self._leaving = asyncio.Event()
         self._room = asyncio.Event()
         self._failure: Exception | None = None
+        self.trouble: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be written."""
+        return len(self._events)
 
     @property
     def is_full(self) -> bool:
@@ -147,10 +158,10 @@ class Outbox:
         """Write what is there, and what comes up until it can be written."""
         delay_s = FIRST_RETRY_S
         while True:
-            events, count = self._events, self._put
-            commit = self._commit(events)
+            count = self._put
+            part, commit = self._commit()
             try:
-                await self._journal.append(commit)
+                positions = await self._journal.append(commit)
             except JournalUnavailableError as error:
                 if self._leaving.is_set():
                     logger.error(  # noqa: TRY400 - where in our code that was tells nobody anything
@@ -160,6 +171,7 @@ class Outbox:
                     )
                     self._failure = error
                     return
+                self.trouble = str(error)
                 if delay_s == FIRST_RETRY_S:
                     logger.error("events wait to be written to the journal: %s", error)  # noqa: TRY400 - no traceback, as above
                 self._tell(count, error, impatient_only=True)
@@ -170,28 +182,44 @@ class Outbox:
             else:
                 if delay_s > FIRST_RETRY_S:
                     logger.warning("events are written to the journal again")
-                del self._events[: len(commit.events)]
-                for row in commit.records:
-                    if self._rows.get(row[0]) is row:
-                        del self._rows[row[0]]
-                for key in commit.lists:
-                    self._lists.pop(key, None)
-                self._written = count
-                self._publish(self._journal.head - len(commit.events) + 1, commit.events)
-                self._tell(count, None)
+                delay_s = FIRST_RETRY_S
+                self.trouble = None
+                is_all = self._strike_out(part, commit)
+                self._publish(positions, commit.events)
                 self._room.set()
-                return
+                if is_all:
+                    self._written = count
+                    self._tell(count, None)
+                    return
 
-    def _commit(self, events: Sequence[Event]) -> Commit:
+    def _strike_out(self, part: Parcel, commit: Commit) -> bool:
+        """Keep no longer what is written; return whether that was everything that was there when it was chosen."""
+        is_all = len(part.chosen) == part.waiting
+        if is_all:
+            del self._events[: len(commit.events)]
+        else:
+            gone = set(part.chosen)
+            self._events = [event for place, event in enumerate(self._events) if place not in gone]
+        for row in commit.records:
+            if self._rows.get(row[0]) is row:
+                del self._rows[row[0]]
+        for key in commit.lists:
+            self._lists.pop(key, None)
+        return is_all and not self._rows and not self._lists
+
+    def _commit(self) -> tuple[Parcel, Commit]:
+        """Return what is to be written next, and how it was chosen."""
         if not self._journal.is_durable:
-            return Commit(events=tuple(events))
+            events = tuple(self._events)
+            return Parcel(range(len(events)), (), {}, len(events)), Commit(events=events)
         changes = self._tracker.take_changes()
         self._rows |= {row[0]: row for row in changes.records}
         self._lists |= self._watches.take_changes()
-        return Commit(
-            events=tuple(events),
-            records=tuple(self._rows.values()),
-            lists=dict(self._lists),
+        part = parcel(self._events, self._rows, self._lists, self._journal.largest_commit)
+        return part, Commit(
+            events=tuple(self._events[place] for place in part.chosen),
+            records=tuple(part.records),
+            lists=part.lists,
             floor=changes.floor,
             horizon=changes.horizon,
         )

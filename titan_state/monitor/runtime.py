@@ -90,9 +90,11 @@ class Runtime(Registry):
         Args:
             url: The origin of the Task Service, as in `TITAN_API_URL`: without the `/api/v1` prefix.
             token: The bearer token, or a function, `def` or `async def`, that returns a valid one.
-            account: Whose executions these are, by default the origin: a journal belongs to one account.
+            account: Whose executions these are, by default what the address of the journal says, or else the origin: a
+                journal belongs to one account.
             journal: Where events are written down before anybody is told, and found again after a restart:
-                `sqlite:///path`, a `Path`, or a `Journal`; in memory by default. The monitor opens and closes it.
+                `sqlite:///path`, a `Path`, `nats://host:4222`, or a `Journal`; in memory by default. The monitor opens
+                and closes it. Where several may lead, entering the monitor waits until this one does.
             handlers: Handlers that were registered apart from the monitor.
             lifecycle: The model, the documented one by default.
             thresholds: When something counts as an anomaly.
@@ -110,8 +112,8 @@ class Runtime(Registry):
         self._rng = random.Random()  # noqa: S311 - jitter, nothing secret
         self.service = TaskService(url, token, profile=profile, budget=budget, clock=self._clock)
         self.lifecycle = lifecycle or Lifecycle.default()
-        self.account = account or self.service.origin
         self.journal: Journal = journal_of(journal, self._clock)
+        self.account = account or getattr(self.journal, "account", None) or self.service.origin
         self._handlers = Handlers(handlers or (), durable=self.journal.is_durable)
         self._handlers.check(self.lifecycle.statuses)
         profile, interval_s = self.service.profile, self.service.budget.min_interval_s
@@ -197,12 +199,17 @@ class Runtime(Registry):
             raise MonitorClosedError("a monitor is entered once; make another one")
         await self.service.__aenter__()
         try:
-            self._tracker.anchor(self._clock.now(), self._clock.time())
             doubtful = await self._ledger.open(self.account, failed=self._end)
         except BaseException:
             self._closed = True
             await self.service.close()
             raise
+        lease = self.journal.lease
+        if lease is not None:
+            self.service.lead_by(lease)
+            if lease.succeeds:
+                self.service.budget.succeed(self._clock.time())
+            self._help(lease.until_lost)
         self._body = asyncio.current_task()
         self._cancelling = 0 if self._body is None else self._body.cancelling()
         self._runner = asyncio.create_task(self._supervised(self._poller.run), name="titan_state monitor")
@@ -314,11 +321,11 @@ class Runtime(Registry):
         self._dispatcher.begin()
         self._poller.wake()
 
-    def _publish(self, first: int, events: Sequence[Event]) -> None:
+    def _publish(self, positions: Sequence[int], events: Sequence[Event]) -> None:
         """Tell everybody of events that are written down."""
         self._waits.put(events)
         self._streams.put(events)
-        self._dispatcher.notify(first, events)
+        self._dispatcher.notify(positions, events)
 
     async def _until_room(self) -> None:
         await self._outbox.until_room()

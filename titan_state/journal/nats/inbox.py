@@ -1,0 +1,316 @@
+"""Inbox: the messages that a program has of a subscription's consumers; what is asked for, arrives, and is answered.
+
+It knows nothing of events. While a message is here the server is told so; requests that got lost are sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import nats.errors
+
+from titan_state.errors import JournalError, shorten
+from titan_state.journal.nats.consumers import AGAIN_AT_ONCE, Consumers, Known
+from titan_state.journal.nats.errands import Errands
+from titan_state.journal.nats.pulls import ACK, HEARTBEAT, NAK, NEXT, PROGRESS, REQUEST, Held, Pull
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription as Receiver
+
+    from titan_state.clock import Clock
+    from titan_state.journal.nats.layout import Layout
+    from titan_state.journal.nats.link import Link
+    from titan_state.journal.nats.reading import Reader
+
+logger = logging.getLogger("titan_state.journal")
+
+TICK_S: Final = 0.5
+"""How often it is looked whether something is to be asked again, or to be told the server."""
+
+CLOSE_S: Final = 5.0
+"""How long closing may take."""
+
+SUSPECT_S: Final = 1.0
+"""For how long after this program stood still what arrives may have been on its way for long."""
+
+
+class Inbox:
+    """What a program has of the consumers of one subscription.
+
+    Attributes:
+        pulls: One for each consumer.
+        consumers: The consumers.
+        errands: What is done beside, until it is closed.
+        ack_wait_s: How long the server keeps a message for a program that it does not hear of.
+        fresh_s: How long a message that was not handed out is ours for certain.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        layout: Layout,
+        reader: Reader,
+        known: Known,
+        received: Callable[[Pull, Held, Msg, int | None], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        """Make an inbox that asks for nothing yet.
+
+        Args:
+            link: The connection.
+            layout: Where things are.
+            reader: Reads the stream.
+            known: The subscription, with consumers.
+            received: Called with each message that was not here before, and with the number of its delivery if
+                another program may have it already.
+            clock: The time.
+        """
+        self.ack_wait_s = known.ack_wait_s
+        self.fresh_s = known.ack_wait_s / 3
+        self.errands = Errands(known.name, clock)
+        self.consumers = Consumers(link, layout, ack_wait_s=known.ack_wait_s)
+        self.pulls = [
+            Pull(layout.consumer(known.name, partition), partition, index, AGAIN_AT_ONCE if partition is None else 1)
+            for index, partition in enumerate((*range(layout.partitions), None))
+        ]
+        self._name = shorten(known.name)
+        self._link = link
+        self._layout = layout
+        self._reader = reader
+        self._place = layout.subscription(known.name)
+        self._received = received
+        self._clock = clock
+        self._by_consumer = {pull.consumer: pull for pull in self.pulls}
+        self._repair: asyncio.Task[None] | None = None
+        self._subject = ""
+        self._receiver: Receiver | None = None
+        self._reconnects = 0
+        self._alive = self._suspect_until = 0.0
+        self._is_troubled = False
+
+    async def start(self) -> None:
+        """Ask for messages.
+
+        Raises:
+            JournalError: The connection is closed for good.
+        """
+        nc = self._link.nc
+        self._alive = self._clock.time()
+        self._subject = nc.new_inbox()
+        self._reconnects = nc.stats["reconnects"]
+        with self._link.told("open a subscription"):
+            self._receiver = await nc.subscribe(f"{self._subject}.*.*", cb=self._take)
+        for pull in self.pulls:
+            await self._ask(pull)
+        self.errands.begin(self._keep())
+
+    async def close(self) -> None:
+        """Let other programs have what was not dealt with, at once if that can be said soon."""
+        if self.errands.is_closed:
+            return
+        self.errands.close()
+        leaving = asyncio.ensure_future(self._leave())
+        alarm = asyncio.ensure_future(self._clock.sleep(CLOSE_S))
+        leaving.add_done_callback(_taken)
+        try:
+            await asyncio.wait((leaving, alarm), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            alarm.cancel()
+            leaving.cancel()  # not waited for: it may hang in what cannot be cancelled
+            for pull in self.pulls:
+                pull.held.clear()
+
+    async def _leave(self) -> None:
+        receiver = self._receiver
+        if receiver is None or not self._link.is_up:
+            return
+        try:
+            # Nobody is interested any more: the server knows that before the answers, and delivers to others.
+            await receiver.drain()  # type: ignore[no-untyped-call] # nats-py does not say what it returns
+            for pull in self.pulls:
+                for held in list(pull.held.values()):
+                    await self.let_go(pull, held)
+            await self._link.nc.flush(int(CLOSE_S))
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            logger.debug("subscription %s was left without a farewell: %s", self._name, error)
+
+    # What its owner says.
+
+    def is_here(self, pull: Pull, held: Held) -> bool:
+        """Return whether a message is here still."""
+        return pull.held.get(held.sequence) is held
+
+    def is_stale(self, held: Held) -> bool:
+        """Return whether the server may have given a message to another program."""
+        return held.is_lost or self._clock.time() - held.heard >= self.ack_wait_s
+
+    async def settle(self, pull: Pull, held: Held) -> None:
+        """Take in that a message was dealt with: it is acknowledged, and the next one asked for."""
+        self.drop(pull, held)
+        if pull.partition is not None:
+            pull.last, pull.answered = max(pull.last, held.sequence), held.reply
+        await self._answer(pull, held.reply)
+
+    async def let_go(self, pull: Pull, held: Held) -> None:
+        """Let another program have a message, unless it may have it already."""
+        self.drop(pull, held)
+        if not self.is_stale(held):
+            await self._send(held.reply, NAK)
+
+    def drop(self, pull: Pull, held: Held) -> None:
+        """Keep a message no longer: when the server has not heard of it for long enough, it delivers it again."""
+        if self.is_here(pull, held):
+            del pull.held[held.sequence]
+
+    async def progress(self, held: Held) -> None:
+        """Tell the server that a message is here."""
+        if await self._send(held.reply, PROGRESS):
+            held.heard = self._clock.time()
+
+    # What arrives.
+
+    async def _take(self, message: Msg) -> None:
+        try:
+            if message.reply.startswith("$JS.ACK."):
+                await self._arrived(self._by_consumer[message.metadata.consumer], message)
+            else:
+                await self._told(message)
+        except Exception:  # a mistake of ours: the message is delivered again
+            logger.exception("subscription %s could not take a message", self._name)
+
+    async def _told(self, message: Msg) -> None:
+        index, number = message.subject.removeprefix(self._subject).strip(".").split(".")
+        headers = message.headers or {}
+        status, pull = headers.get("Status", ""), self.pulls[int(index)]
+        pull.told(int(number), status, headers.get("Description", ""), self._clock.time())
+        if pull.is_missing:
+            self._trouble(f"its consumer {pull.consumer} cannot be found")
+        elif status == HEARTBEAT:
+            self._recovered()
+        await self._ask(pull)
+
+    async def _arrived(self, pull: Pull, message: Msg) -> None:
+        now = self._clock.time()
+        pull.arrived(now)
+        if self.errands.is_closed:
+            await self._send(message.reply, NAK)
+            return
+        self._recovered()
+        place = message.metadata.sequence
+        held = pull.held.get(place.stream)
+        if held is not None:  # it was too long ago that the server was told that it is here
+            held.reply, held.heard, held.is_lost = message.reply, now, False
+        elif pull.partition is not None and place.stream <= pull.last:  # it was dealt with, and the answer got lost
+            await self._answer(pull, message.reply)
+        else:
+            is_suspect = now - self._alive > self.fresh_s or now < self._suspect_until
+            held = pull.held[place.stream] = Held(place.stream, message.reply, now)
+            held.may_have_letter = pull.partition is None or message.metadata.num_delivered > 1 or is_suspect
+            await self._received(pull, held, message, place.consumer if is_suspect else None)
+        await self._ask(pull)
+
+    # What the server is told.
+
+    async def _ask(self, pull: Pull) -> None:
+        """Ask for the next message of a consumer, if that is due."""
+        now = self._clock.time()
+        if self.errands.is_closed or not pull.is_due(now):
+            return
+        if pull.is_repeated and pull.answered is not None:
+            await self._send(pull.answered, ACK)
+        place = f"$JS.API.CONSUMER.MSG.NEXT.{self._layout.stream}.{pull.consumer}"
+        if not await self._send(place, REQUEST, f"{self._subject}.{pull.ask(now)}"):
+            pull.lose(now)
+
+    async def _answer(self, pull: Pull, reply: str) -> None:
+        """Acknowledge a message, and ask for the next one."""
+        now = self._clock.time()
+        if self.errands.is_closed or not pull.is_due(now):
+            await self._send(reply, ACK)
+        elif not await self._send(reply, NEXT, f"{self._subject}.{pull.ask(now)}"):
+            pull.lose(now)
+
+    async def _send(self, subject: str, payload: bytes, reply: str = "") -> bool:
+        """Send a message; return False if that cannot be done now."""
+        if not self._link.is_up:
+            return False
+        try:
+            await self._link.nc.publish(subject, payload, reply=reply)
+        except (nats.errors.Error, OSError) as error:
+            logger.debug("subscription %s could not send: %s", self._name, error)
+            return False
+        return True
+
+    # What is done from time to time.
+
+    async def _keep(self) -> None:
+        while True:
+            await self._clock.sleep(TICK_S)
+            try:
+                await self._look()
+            except Exception:  # a mistake of ours: it is tried again
+                logger.exception("subscription %s could not look after its messages", self._name)
+
+    async def _look(self) -> None:
+        now = self._clock.time()
+        if now - self._alive > self.fresh_s:  # this program, or its loop, stood still
+            self._suspect_until = now + SUSPECT_S
+        self._alive = now
+        if not self._link.is_up:
+            self._trouble("the connection is away")
+            return
+        is_new = self._link.nc.stats["reconnects"] != self._reconnects
+        self._reconnects = self._link.nc.stats["reconnects"]
+        for pull in self.pulls:
+            if is_new:
+                pull.lose(now)
+                if pull.answered is not None:  # the answer may have been lost with the connection
+                    await self._send(pull.answered, ACK)
+            for held in list(pull.held.values()):
+                held.is_lost |= self.is_stale(held)
+                age = now - held.heard
+                if held.is_out and (is_new or age >= self.fresh_s):
+                    await self.progress(held)
+                elif not held.is_out and age > self.fresh_s:
+                    await self.let_go(pull, held)
+            await self._ask(pull)
+        if any(pull.is_missing for pull in self.pulls) and (self._repair is None or self._repair.done()):
+            self._repair = self.errands.begin(self._restore())
+
+    async def _restore(self) -> None:
+        """Have consumers be there again that were removed, unless the subscription was."""
+        missing = [pull for pull in self.pulls if pull.is_missing]
+        for pull in missing:
+            pull.is_missing = False  # if it is still, the next request says so
+        try:
+            stored = await self._reader.last(self._place)
+            if stored is None:
+                for pull in self.pulls:
+                    pull.last, pull.answered = 0, None  # if there is one of that name again, it is another one
+                return
+            known = Known.read(stored)
+            for pull in missing:
+                await self.consumers.ensure_one(known, pull.partition, after=pull.last)
+        except JournalError as error:
+            logger.debug("the consumers of subscription %s cannot be restored: %s", self._name, error)
+
+    def _trouble(self, text: str) -> None:
+        if not self._is_troubled:
+            self._is_troubled = True
+            logger.warning("subscription %s gets nothing at present: %s", self._name, text)
+
+    def _recovered(self) -> None:
+        if self._is_troubled and not any(pull.is_missing for pull in self.pulls):
+            self._is_troubled = False
+            logger.info("subscription %s gets events again", self._name)
+
+
+def _taken(task: asyncio.Future[Any]) -> None:
+    """Take an outcome that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()

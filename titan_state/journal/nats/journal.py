@@ -1,0 +1,398 @@
+"""NatsJournal: the journal of an account in NATS JetStream. It puts the parts together, and says what is done when."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from titan_state.clock import Clock, SystemClock
+from titan_state.errors import ConfigurationError, JournalError, PayloadError, shorten
+from titan_state.journal.base import BEGINNING, Commit
+from titan_state.journal.nats import stream
+from titan_state.journal.nats.layout import Layout
+from titan_state.journal.nats.lease import BUCKET, NatsLease, bucket_of
+from titan_state.journal.nats.letters import Letters
+from titan_state.journal.nats.link import Link
+from titan_state.journal.nats.messages import row_read
+from titan_state.journal.nats.reading import Reader
+from titan_state.journal.nats.roster import Roster
+from titan_state.journal.nats.settings import Settings, environment, settings_of
+from titan_state.journal.nats.subscription import NatsSubscription
+from titan_state.journal.nats.upkeep import Upkeep, days_ago
+from titan_state.journal.nats.writer import LARGEST_COMMIT, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from titan_state.core.events import Event
+    from titan_state.core.state import Row, State
+    from titan_state.journal.base import Letter, Since, SubscriptionState
+
+logger = logging.getLogger("titan_state.journal")
+
+LOOK_S: Final = 1.0
+"""How often it is looked for a stream that is still to be made, and for events that others have written."""
+
+FIRST_UPKEEP_S: Final = 60.0
+UPKEEP_S: Final = 3600.0
+"""How often what is beyond the limits is dropped; for the first time a minute after the start."""
+
+
+class Parts:
+    """What works on the stream of one account.
+
+    Attributes:
+        layout: Where things are in it.
+        reader: Reads it.
+        roster: Knows its subscriptions.
+        letters: Knows which deliveries failed.
+        upkeep: Keeps it in order.
+    """
+
+    def __init__(self, link: Link, layout: Layout) -> None:
+        self.layout = layout
+        self.reader = Reader(link, layout)
+        self.roster = Roster(link, layout, self.reader, link.clock)
+        self.letters = Letters(link, layout, self.reader, link.clock)
+        self.upkeep = Upkeep(link, layout, self.reader, self.roster)
+
+
+class NatsJournal:
+    """A journal in NATS JetStream. See `titan_state.journal.base.Journal`.
+
+    Any number of programs use it at the same time, on any number of machines: of the monitors of an account one leads,
+    and the others stand by; programs with the same subscription share its deliveries, in order for each execution.
+
+    Attributes:
+        name: Where it is, for messages: without credentials.
+        account: Whose executions these are, None as long as that is not said.
+    """
+
+    is_durable = True
+    is_shared = True
+    largest_commit = LARGEST_COMMIT
+
+    def __init__(
+        self,
+        servers: str | Sequence[str],
+        *,
+        account: str | None = None,
+        replicas: int | None = None,
+        partitions: int | None = None,
+        age_s: float | None = None,
+        max_events: int | None = None,
+        max_bytes: int | None = None,
+        lease_s: float | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        creds: str | os.PathLike[str] | None = None,
+        nkey: str | os.PathLike[str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        stands_by: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        """Make a journal that is not open yet.
+
+        What is None is taken from the address, and credentials then from the environment (`NATS_USER`,
+        `NATS_PASSWORD`, `NATS_TOKEN`, `NATS_CREDS`, `NATS_NKEY`, `NATS_CA`, `NATS_CERT`, `NATS_KEY`).
+
+        Args:
+            servers: `nats://[user:password@]host:port[,host:port]?option=value`, or `tls://…`; or several addresses of
+                one cluster. The options are `account`, `replicas`, `partitions`, `age`, `events`, `bytes`, `lease`,
+                `creds`, `nkey`, `ca`, `cert` and `key`.
+            account: Whose executions these are. A monitor says so itself; a program that only follows needs it where
+                there are several.
+            replicas: On how many servers a stream is kept that is made, 1 by default; one that exists stays as it is.
+            partitions: Into how many partitions its executions are divided, 16 by default, fixed when it is made.
+            age_s: For how long the log is kept by itself, in seconds, 30 days by default.
+            max_events: How many events are kept by themselves, 1,000,000 by default.
+            max_bytes: How large a stream may become that is made; as large as the server lets it by default.
+            lease_s: How long a leader that is not heard of keeps its place, in seconds: 10 by default, the same for all
+                accounts of one NATS.
+            user: The user, with `password`.
+            password: The password.
+            token: A token.
+            creds: A file with credentials.
+            nkey: A file with the seed of an nkey.
+            tls: How the server is to be recognised.
+            stands_by: Whether a monitor waits while another one leads, and a subscriber until there is a stream; else
+                that is an error.
+            clock: The time, the machine's own by default.
+
+        Raises:
+            ConfigurationError: Something cannot work; the message says what to do.
+        """
+        self._settings: Settings = settings_of(
+            servers,
+            environment(),
+            account=account,
+            replicas=replicas,
+            partitions=partitions,
+            age_s=age_s,
+            max_events=max_events,
+            max_bytes=max_bytes,
+            lease_s=lease_s,
+            user=user,
+            password=password,
+            token=token,
+            creds=None if creds is None else os.fspath(creds),
+            nkey=None if nkey is None else os.fspath(nkey),
+            tls=tls,
+        )
+        self.name = self._settings.name
+        self.account = self._settings.account
+        self._stands_by = stands_by
+        self._clock = clock or SystemClock()
+        self._link = Link(self._settings, self._clock)
+        self._holder = f"process {os.getpid()} on {socket.gethostname()}"
+        self._parts: Parts | None = None
+        self._writer: Writer | None = None
+        self._lease: NatsLease | None = None
+        self._turn = asyncio.Lock()
+        self._head = 0
+        self._looked_at = float("-inf")
+        self._open: dict[str, NatsSubscription] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_open = False
+
+    def __repr__(self) -> str:
+        return f"<NatsJournal at {self.name}>"
+
+    @property
+    def head(self) -> int:
+        """The position of the last event, as far as is known; 0 before the first."""
+        return self._head if self._writer is None else self._writer.head
+
+    @property
+    def lease(self) -> NatsLease | None:
+        """What says whether the monitor leads still; None as long as it does not lead."""
+        return self._lease
+
+    @property
+    def trouble(self) -> str | None:
+        """What is the matter with the connection at present, None if nothing is."""
+        if not self._is_open:
+            return None
+        try:
+            self._link.ensure_up()
+        except JournalError as error:
+            return str(error)
+        if self._lease is not None and not self._lease.is_held:
+            return f"the lease on account {shorten(str(self.account))} is not held"
+        return None
+
+    async def open(self) -> None:
+        """Connect; a stream that is there is found."""
+        if self._is_open:
+            raise JournalError(f"the journal {self.name} is open already: make another object for another use")
+        self._is_open = True
+        await self._link.open()
+        stream.ensure_supported(self._link)
+        await stream.ensure_enabled(self._link)
+        await self._find()
+
+    async def _find(self) -> bool:
+        """Look for the stream, and return whether it is there."""
+        account = self.account
+        if account is None:
+            found = await stream.accounts(self._link)
+            account = found[0] if len(found) == 1 else None
+        known = None if account is None else await stream.existing(self._link, account)
+        if known is None or account is None:
+            return False
+        self._parts = Parts(self._link, known[0])
+        self.account = account
+        await self._look()
+        return True
+
+    async def _look(self) -> None:
+        last = await self._there.reader.last(self._there.layout.events())
+        self._head = 0 if last is None else max(self._head, last.position)
+
+    @property
+    def _there(self) -> Parts:
+        if self._parts is None:
+            raise JournalError(
+                f"there is no journal of {shorten(self.account) if self.account else 'any account'} at {self.name}: a "
+                "monitor makes it, as in titan-state monitor --journal nats://…"
+            )
+        return self._parts
+
+    async def _attached(self) -> Parts:
+        """Return what works on the stream, once it is there."""
+        is_told = False
+        while self._parts is None and not await self._find():
+            if self.account is None:
+                await stream.ensure_clear(self._link)
+            if not self._stands_by:
+                break
+            if not is_told:
+                logger.info("waiting for a monitor to make the stream at %s", self.name)
+                is_told = True
+            await self._clock.sleep(LOOK_S)
+        return self._there
+
+    async def lead(self, account: str) -> State:
+        """Wait until no other monitor leads, take its place, and return what it knew."""
+        if self.account is not None and self.account != account and self._settings.account is not None:
+            raise ConfigurationError(
+                f"the address of the journal says account {shorten(self.account)}, the monitor {shorten(account)}: "
+                "leave one of them out"
+            )
+        self.account = account
+        self._parts = Parts(self._link, await stream.ensured(self._link, account, self._settings))
+        bucket, lease_s = await bucket_of(self._link, BUCKET, self._settings, self._settings.lease_s)
+        self._lease = NatsLease(self._link, bucket, account, lease_s, self._holder)
+        await self._lease.acquire(stands_by=self._stands_by)
+        writer = Writer(self._link, self._parts.layout, self._parts.reader, self._holder)
+        self._lease.keep(writer.still_ours)
+        self._lease.succeeds = await writer.take_over()
+        state = await writer.restore()
+        self._writer = writer
+        logger.info("leading %s, in epoch %d", shorten(account), writer.epoch)
+        self._begin(self._keep_in_order(), "titan_state journal upkeep")
+        return state
+
+    async def append(self, commit: Commit) -> Sequence[int]:
+        """Write down events and what is known after them; return when that is durable."""
+        writer, lease = self._writer, self._lease
+        if writer is None or lease is None:
+            raise JournalError("nothing can be appended to a journal that is not led: see Journal.lead")
+        async with self._turn:
+            try:
+                return await writer.append(commit)
+            except JournalError as error:
+                lease.note(error)
+                raise
+
+    async def subscribe(
+        self,
+        name: str,
+        wants: Callable[[Event], bool],
+        *,
+        since: Since,
+        head: int,
+        notify: Callable[[], None],
+    ) -> NatsSubscription:
+        """Open a subscription, which other programs may have open, too."""
+        parts = await self._attached()
+        if isinstance(since, datetime):
+            start = await parts.upkeep.first_since(since) - 1
+        else:
+            start = 0 if since == BEGINNING else head
+        known = await parts.roster.hold(name, start)
+        subscription = NatsSubscription(
+            self._link, parts.layout, parts.reader, parts.letters, known, wants, notify, self._clock
+        )
+        self._open[name] = subscription
+        await subscription.start()
+        return subscription
+
+    async def poll(self) -> bool:
+        """Return whether others have written something since the last call; they are asked once a second at most."""
+        now = self._clock.time()
+        if self._writer is not None or self._parts is None or now - self._looked_at < LOOK_S:
+            return False
+        self._looked_at = now
+        before = self._head
+        await self._look()
+        return self._head > before
+
+    async def close(self) -> None:
+        """Write down what is left, let another monitor lead, and disconnect."""
+        try:
+            await asyncio.gather(*(one.close() for one in self._open.values()), return_exceptions=True)
+            for task in tuple(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._lease is not None:
+                await self._lease.release()
+        finally:
+            self._is_open = False
+            await self._link.close()
+
+    # For people.
+
+    async def history(self, execution_id: str) -> list[Event]:
+        """Return the events of an execution that are in the log, in order."""
+        reader = self._there.reader
+        return [
+            event
+            async for stored in reader.scan(self._there.layout.event(execution_id))
+            if (event := reader.event(stored)).execution_id == execution_id
+        ]
+
+    async def log(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        """Return events after a position."""
+        reader = self._there.reader
+        found = reader.scan(self._there.layout.events(), after=after, limit=limit)
+        return [(stored.position, reader.event(stored)) async for stored in found]
+
+    async def records(self) -> Sequence[Row]:
+        """Return what is written down of every execution beside its events."""
+        try:
+            return [row_read(stored.data) async for stored in self._there.reader.scan(self._there.layout.records)]
+        except PayloadError as error:
+            raise JournalError(f"a record in the stream {self._there.layout.stream} cannot be read: {error}") from error
+
+    async def subscriptions(self) -> list[SubscriptionState]:
+        """Return all subscriptions, by name."""
+        await self._look()
+        return await self._there.roster.states(self.head)
+
+    async def unsubscribe(self, name: str) -> bool:
+        """Remove a subscription with everything that it has not had."""
+        return await self._there.roster.remove(name)
+
+    async def letters(self, *, dead_only: bool = False) -> list[Letter]:
+        """Return the deliveries that did not succeed so far, the oldest first."""
+        return await self._there.letters.listed(dead_only=dead_only)
+
+    async def redeliver(self, event_ids: Iterable[str], *, subscription: str | None = None) -> list[Letter]:
+        """Have dead letters tried again, out of order."""
+        return await self._there.letters.redeliver(event_ids, subscription)
+
+    async def prune(self, before: datetime) -> int:
+        """Drop events from before a time that every subscription has had; return how many."""
+        return await self._there.upkeep.prune(before)
+
+    async def verify(self) -> list[str]:
+        """Look whether everything in it is in order; return what is not, in words."""
+        return await self._there.upkeep.verify()
+
+    # Upkeep.
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep_in_order(self) -> None:
+        await self._clock.sleep(FIRST_UPKEEP_S)
+        while True:
+            try:
+                await self._tidy()
+            except (JournalError, PayloadError) as error:
+                logger.warning("the journal could not be kept in order: %s", error)
+            await self._clock.sleep(UPKEEP_S)
+
+    async def _tidy(self) -> None:
+        settings, parts = self._settings, self._there
+        for name in await parts.roster.expire(settings.age_s):
+            logger.warning(
+                "subscription %s was removed: no program has had it open for %g days", name, settings.age_s / 86_400
+            )
+        for known in await parts.roster.known():
+            await parts.letters.trim(known.name)
+        await parts.upkeep.prune(days_ago(settings.age_s, self._clock.now()), settings.max_events)
+        await parts.upkeep.forget_finished(self._raise_floor)
+
+    async def _raise_floor(self, floor: int, horizon: float) -> None:
+        await self.append(Commit(floor=floor, horizon=horizon))

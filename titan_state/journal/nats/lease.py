@@ -1,0 +1,330 @@
+"""Lease: which monitor leads an account. It is a key that expires unless its holder renews it.
+
+The holder counts from before it asked for the renewal, so it gives up before anybody else can be let in. Where NATS is
+away for longer than that, the lease lapses: nothing is sent until it is held again, and that is possible only if nobody
+else has led meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from typing import TYPE_CHECKING, Final
+
+import attrs
+from nats.js import errors as js_errors
+from nats.js.api import StorageType
+
+from titan_state.clock import within
+from titan_state.errors import (
+    ConfigurationError,
+    JournalError,
+    JournalInUseError,
+    JournalUnavailableError,
+    LeadershipLostError,
+    shorten,
+)
+from titan_state.journal.nats.layout import account_token
+from titan_state.journal.nats.link import WrongSequenceError
+from titan_state.journal.nats.settings import LEASE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from nats.js.kv import KeyValue
+
+    from titan_state.journal.nats.link import Link
+    from titan_state.journal.nats.settings import Settings
+
+logger = logging.getLogger("titan_state.journal")
+
+BUCKET: Final = "titan_leases"
+"""The bucket of all leases. The time to live is that of the bucket: one of a key would be lost by the first renewal."""
+
+RENEWALS: Final = 3
+"""How often a lease is renewed in its time."""
+
+ATTEMPTS: Final = 8
+"""How often in its time somebody who stands by tries to get it, and the holder to renew it where that has failed."""
+
+SAFE: Final = 0.9
+"""After which part of its time a lease that could not be renewed counts as lapsed: clocks may run unevenly."""
+
+
+@attrs.frozen
+class Holder:
+    """Who has a lease.
+
+    Attributes:
+        name: Who it is, for messages.
+        mark: What tells it from all others.
+    """
+
+    name: str
+    mark: str
+
+    def written(self) -> bytes:
+        """Return it as a payload."""
+        return json.dumps({"holder": self.name, "mark": self.mark}).encode()
+
+    @classmethod
+    def read(cls, data: bytes | None) -> Holder:
+        """Return who has written a payload."""
+        try:
+            told = json.loads(data or b"")
+            return cls(str(told["holder"]), str(told["mark"]))
+        except (ValueError, LookupError, TypeError):
+            return cls("a program that is not known", "")
+
+
+class NatsLease:
+    """The lease of an account. See `titan_state.journal.base.Lease`.
+
+    Attributes:
+        lease_s: How long it lasts without being renewed.
+        succeeds: Whether another monitor led before.
+    """
+
+    def __init__(self, link: Link, bucket: KeyValue, account: str, lease_s: float, holder: str) -> None:
+        """Make a lease that is not held.
+
+        Args:
+            link: The connection.
+            bucket: The bucket of leases.
+            account: The account.
+            lease_s: The time to live of the bucket.
+            holder: Who asks for it, for messages.
+        """
+        self.lease_s = lease_s
+        self.succeeds = False
+        self._link = link
+        self._bucket = bucket
+        self._key = account_token(account)
+        self._account = shorten(account)
+        self._own = Holder(holder, secrets.token_hex(8))
+        self._revision = 0
+        self._until = float("-inf")
+        self._loss: JournalError | None = None
+        self._changed = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is certain at this moment that no other monitor leads."""
+        return self._loss is None and self._link.clock.time() < self._until
+
+    async def until_held(self) -> None:
+        """Return when it is certain; raise if another monitor leads."""
+        while not self.is_held:
+            if self._loss is not None:
+                raise self._loss
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def until_lost(self) -> None:
+        """Wait for as long as no other monitor leads, then raise."""
+        while self._loss is None:
+            self._changed.clear()
+            await self._changed.wait()
+        raise self._loss
+
+    def lose(self, why: str) -> JournalError:
+        """Take in that another monitor leads, and return the error that says so."""
+        return self._end(LeadershipLostError(why))
+
+    def note(self, error: JournalError) -> None:
+        """Take in an error of writing: that another monitor leads shows there, too."""
+        if isinstance(error, LeadershipLostError):
+            self._end(error)
+
+    def _end(self, error: JournalError) -> JournalError:
+        if self._loss is None:
+            self._loss = error
+            self._tell()
+        return self._loss
+
+    async def acquire(self, *, stands_by: bool) -> None:
+        """Get the lease.
+
+        Args:
+            stands_by: Whether to wait until it is free.
+
+        Raises:
+            JournalInUseError: Another monitor has it, and it is not waited for.
+            JournalUnavailableError: NATS cannot be asked.
+        """
+        known = None
+        while True:
+            try:
+                other = await self._take()
+            except JournalUnavailableError as error:
+                if not stands_by:
+                    raise
+                if known is not None:
+                    logger.info("standing by: it cannot be asked who leads: %s", error)
+                other = known = None
+            else:
+                if other is None:
+                    return
+                if not stands_by:
+                    raise JournalInUseError(f"{other} leads this account: there is one monitor at a time")
+                if other != known:
+                    logger.info("standing by: %s leads %s", shorten(other), self._account)
+                    known = other
+            await self._link.clock.sleep(self.lease_s / ATTEMPTS)
+
+    async def _take(self) -> str | None:
+        """Try to get the lease; return who has it otherwise."""
+        asked_at = self._link.clock.time()
+        try:
+            revision = await self._link.do(self._bucket.create(self._key, self._own.written()), "give the lease")
+        except WrongSequenceError:
+            found = await self._found()
+            if found is None:
+                return "a program that has just ended"
+            holder, revision = found
+            if holder.mark != self._own.mark:
+                return holder.name
+        self._hold(revision, asked_at)
+        return None
+
+    async def _found(self) -> tuple[Holder, int] | None:
+        """Return who has the lease, and the revision."""
+
+        async def ask() -> tuple[Holder, int] | None:
+            try:
+                entry = await self._bucket.get(self._key)
+            except js_errors.KeyNotFoundError:
+                return None
+            return Holder.read(entry.value), entry.revision or 0
+
+        return await self._link.do(ask(), "tell who leads")
+
+    def keep(self, still_ours: Callable[[], Awaitable[bool]]) -> None:
+        """Renew the lease from now on.
+
+        Args:
+            still_ours: Returns whether nobody else has led, after the lease had lapsed.
+        """
+        self._keeper = asyncio.create_task(self._keep(still_ours), name=f"titan_state lease {self._account}")
+
+    async def _keep(self, still_ours: Callable[[], Awaitable[bool]]) -> None:
+        was_held, pause_s = self.is_held, self.lease_s / RENEWALS
+        while self._loss is None:
+            await self._link.clock.sleep(pause_s)
+            pause_s = self.lease_s / RENEWALS
+            try:
+                await within(self._link.clock, self.lease_s / 2, self._renew(still_ours))
+            except (JournalUnavailableError, TimeoutError) as error:
+                logger.debug("the lease could not be renewed: %s", error)
+                pause_s = self.lease_s / ATTEMPTS / 2
+            except JournalError as error:
+                self._end(error)
+            except Exception as error:  # a mistake of ours must not leave a monitor that waits for ever
+                logger.exception("the lease cannot be renewed any more")
+                self._end(JournalError(f"the lease cannot be renewed any more: {error!r}"))
+            if was_held and not self.is_held and self._loss is None:
+                logger.warning("%s: NATS cannot be reached, so no request is sent until it can", self._account)
+            elif self.is_held and not was_held:
+                logger.warning("%s: NATS can be reached again, and nobody else has led meanwhile", self._account)
+            was_held = self.is_held
+
+    async def _renew(self, still_ours: Callable[[], Awaitable[bool]]) -> None:
+        """Renew the lease, or get it again where it has lapsed."""
+        asked_at = self._link.clock.time()
+        has_lapsed = not self.is_held
+        try:
+            update = self._bucket.update(self._key, self._own.written(), last=self._revision)
+            revision = await self._link.do(update, "renew the lease")
+        except WrongSequenceError:
+            found = await self._found()
+            if found is not None and found[0].mark != self._own.mark:
+                self.lose(f"{found[0].name} leads {self._account} now: this monitor was not heard of for too long")
+                return
+            if found is not None:  # ours: the answer to an earlier renewal was lost
+                self._revision = found[1]
+                await self._renew(still_ours)
+                return
+            has_lapsed = True
+            revision = await self._link.do(self._bucket.create(self._key, self._own.written()), "give the lease")
+        if has_lapsed and not await still_ours():
+            await self._give_back(revision)
+            self.lose(f"another monitor has led {self._account} meanwhile: this one was not heard of for too long")
+            return
+        self._hold(revision, asked_at)
+
+    def _hold(self, revision: int, asked_at: float) -> None:
+        self._revision = revision
+        self._until = max(self._until, asked_at + SAFE * self.lease_s)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+
+    async def release(self) -> None:
+        """Let another monitor have it, as far as NATS can be told now."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait((self._keeper,))
+        is_ours, self._until = self._loss is None and self._revision > 0, float("-inf")
+        self._tell()
+        if is_ours:
+            await self._give_back(self._revision)
+
+    async def _give_back(self, revision: int) -> None:
+        try:
+            await self._link.do(self._bucket.delete(self._key, last=revision), "take the lease back")
+        except (WrongSequenceError, JournalUnavailableError) as error:  # it expires
+            logger.debug("the lease could not be given back: %s", error)
+
+
+async def bucket_of(link: Link, name: str, settings: Settings, ttl_s: float | None) -> tuple[KeyValue, float]:
+    """Return a bucket whose keys expire, and after how many seconds; it is made if it is missing.
+
+    Args:
+        link: The connection.
+        name: Its name.
+        settings: On how many servers it is kept.
+        ttl_s: The time to live that is wanted, None for any.
+
+    Raises:
+        ConfigurationError: It has another time to live.
+    """
+
+    async def find() -> KeyValue | None:
+        try:
+            return await link.js.key_value(name)
+        except js_errors.NotFoundError:
+            return None
+
+    async def make() -> None:
+        try:
+            await link.js.create_key_value(
+                bucket=name,
+                ttl=LEASE_S if ttl_s is None else ttl_s,
+                replicas=settings.replicas,
+                storage=StorageType.FILE,
+                description="titan_state: who is there",
+            )
+        except js_errors.BadRequestError as error:
+            if error.err_code != 10058:  # made by another one meanwhile
+                raise
+
+    found = await link.do(find(), f"open the bucket {name}")
+    if found is None:
+        await link.do(make(), f"make the bucket {name}")
+        found = await link.do(link.js.key_value(name), f"open the bucket {name}")
+    status = await link.do(found.status(), f"tell of the bucket {name}")
+    has_s = status.ttl
+    if not has_s:
+        raise ConfigurationError(
+            f"keys of the bucket {name} at {link.name} never expire: remove it (nats kv del {name}); it is made anew"
+        )
+    if ttl_s is not None and abs(has_s - ttl_s) > 0.001:
+        raise ConfigurationError(
+            f"keys of the bucket {name} at {link.name} expire after {has_s:g} s, not {ttl_s:g} s: leave lease out, "
+            f"give lease={has_s:g}, or end all monitors and remove the bucket (nats kv del {name})"
+        )
+    return found, has_s

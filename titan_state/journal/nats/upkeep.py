@@ -1,0 +1,203 @@
+"""Upkeep: what keeps a stream in order, which the monitor that leads does every hour, or a person by hand."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
+
+from titan_state.core.state import ENDED, FINAL, IN_FULL, KEPT, SEQ
+from titan_state.errors import JournalDamagedError, JournalUnavailableError, PayloadError, shorten
+from titan_state.journal.nats.messages import row_read
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from titan_state.journal.nats.layout import Layout
+    from titan_state.journal.nats.link import Link
+    from titan_state.journal.nats.reading import Reader, Stored
+    from titan_state.journal.nats.roster import Roster
+
+logger = logging.getLogger("titan_state.journal")
+
+MOST_FINISHED: Final = 200_000
+"""How many executions are remembered that have finished, or that nobody watches any more."""
+
+NAMED: Final = 20
+"""How many faults of one kind are named."""
+
+PURGE_S: Final = 60.0
+"""How long dropping events may take."""
+
+
+class Upkeep:
+    """Drops what is beyond the limits of a stream, and looks whether it is in order."""
+
+    def __init__(self, link: Link, layout: Layout, reader: Reader, roster: Roster) -> None:
+        self._link = link
+        self._layout = layout
+        self._reader = reader
+        self._roster = roster
+
+    async def first_since(self, at: datetime) -> int:
+        """Return the position of the first event that was noticed at a time or later; one after the last if none was.
+
+        Events are taken as written in the order of their times, as a monitor writes them.
+        """
+        events = self._layout.events()
+        last = await self._reader.last(events)
+        low, high = 1, 1 if last is None else last.position + 1
+        while low < high:  # every event before `low` is earlier, the first one from `high` on is not
+            middle = (low + high) // 2
+            found = await self._reader.first(events, after=middle - 1)
+            if found is None or found.position >= high:
+                high = middle
+            elif self._reader.event(found).at < at:
+                low = found.position + 1
+            else:
+                high = middle
+        return low
+
+    async def prune(self, before: datetime, most: int | None = None) -> int:
+        """Drop events from before a date, or beyond a number of them, that every subscription has had.
+
+        Args:
+            before: The date.
+            most: How many of the newest are to be kept, whatever their date.
+
+        Returns:
+            How many were dropped.
+        """
+        until = await self.first_since(before)
+        if most is not None:
+            until = max(until, await self._first_of(most))
+        floor = await self._roster.floor()
+        if floor is not None:
+            until = min(until, floor + 1)
+        if until <= 1:
+            return 0
+        wanted = {"filter": self._layout.events(), "seq": until}
+        answer = await self._link.ask(
+            f"$JS.API.STREAM.PURGE.{self._layout.stream}",
+            json.dumps(wanted).encode(),
+            timeout_s=PURGE_S,
+            doing="drop events",
+        )
+        told: dict[str, Any] = json.loads(answer.data)
+        if "error" in told:
+            raise JournalUnavailableError(
+                f"{self._link.name} could not drop events: {shorten(str(told['error'].get('description')))}"
+            )
+        return int(told.get("purged", 0))
+
+    async def _first_of(self, most: int) -> int:
+        """Return the position of the first of so many of the newest events."""
+        events = self._layout.events()
+        last = await self._reader.last(events)
+        low, high = 0, 0 if last is None else last.position
+        while low < high:  # after `high` there are no more than `most`
+            middle = (low + high) // 2
+            if await self._reader.count(events, after=middle) > most:
+                low = middle + 1
+            else:
+                high = middle
+        return low + 1
+
+    async def forget_finished(self, raise_floor: Callable[[int, float], Awaitable[None]]) -> int:
+        """Drop the records of those executions that were finished first; return how many.
+
+        Args:
+            raise_floor: Writes down the highest number of their events, and when the last of them ended.
+        """
+        if await self._reader.count(self._layout.records) <= MOST_FINISHED:
+            return 0
+        finished: list[tuple[int, int, float | None]] = []
+        async with aclosing(self._reader.scan(self._layout.records)) as found:
+            async for stored in found:
+                row = row_read(stored.data)
+                if row[0] and (row[KEPT] != IN_FULL or row[FINAL] is not None):
+                    finished.append((stored.position, row[SEQ], row[ENDED]))
+        gone = finished[: max(0, len(finished) - MOST_FINISHED)]
+        if gone:
+            floor = max(seq for _, seq, _ in gone)
+            await raise_floor(floor, max((ended for _, _, ended in gone if ended is not None), default=-inf))
+        for position, _, _ in gone:  # one that was written anew meanwhile is at another place
+            await self._link.ask(
+                f"$JS.API.STREAM.MSG.DELETE.{self._layout.stream}",
+                json.dumps({"seq": position, "no_erase": True}).encode(),
+                doing="forget an execution",
+            )
+        return len(gone)
+
+    async def verify(self) -> list[str]:
+        """Return what is not in order, in words."""
+        faults = _Faults()
+        seqs: dict[str, int] = {}
+        epoch = 0
+        async with aclosing(self._events()) as events:
+            async for stored in events:
+                try:
+                    event = self._reader.event(stored)
+                except JournalDamagedError as error:
+                    faults.add("event", str(error))
+                    continue
+                name, seq = event.execution_id, event.seq
+                known = seqs.get(name)
+                if known is not None and seq != known + 1:
+                    faults.add("gap", f"{shorten(name) or 'the monitor'} goes from number {known} to {seq}")
+                seqs[name] = seq
+                own = int(stored.headers.get("Titan-Epoch", 0))
+                if own < epoch:
+                    faults.add("epoch", f"the event at position {stored.position} is of epoch {own}, after {epoch}")
+                epoch = max(epoch, own)
+        await self._verify_records(seqs, faults)
+        return faults.lines()
+
+    def _events(self) -> AsyncGenerator[Stored]:
+        return self._reader.scan(self._layout.events())
+
+    async def _verify_records(self, seqs: dict[str, int], faults: _Faults) -> None:
+        known = set()
+        async with aclosing(self._reader.scan(self._layout.records)) as records:
+            async for stored in records:
+                try:
+                    row = row_read(stored.data)
+                except PayloadError as error:
+                    faults.add("record", f"the record at position {stored.position} cannot be read: {error}")
+                    continue
+                known.add(row[0])
+                last = seqs.get(row[0], 0)
+                if row[SEQ] < last:
+                    faults.add(
+                        "older",
+                        f"the state of {shorten(row[0]) or 'the monitor'} is older than its events "
+                        f"({row[SEQ]} against {last})",
+                    )
+
+
+class _Faults:
+    """What is not in order: of each kind, the first are named and the others counted."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._counts: dict[str, int] = {}
+
+    def add(self, kind: str, line: str) -> None:
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        if self._counts[kind] <= NAMED:
+            self._lines.append(line)
+
+    def lines(self) -> list[str]:
+        more = {kind: count - NAMED for kind, count in self._counts.items() if count > NAMED}
+        return [*self._lines, *(f"{count} more faults of that kind ({kind})" for kind, count in more.items())]
+
+
+def days_ago(age_s: float, now: datetime) -> datetime:
+    """Return the date before which something is older than so many seconds."""
+    try:
+        return now - timedelta(seconds=age_s)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)

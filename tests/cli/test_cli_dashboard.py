@@ -192,7 +192,7 @@ def test_a_journal_in_use_is_followed(start, service):
     assert told["state"]["is_live"]
     code, _, err = ended(second)
     assert code == 130
-    assert "a monitor of this machine writes the journal already: what it watches is shown" in err
+    assert "another monitor writes the journal already: what it watches is shown" in err
     ended(first)
 
 

@@ -153,8 +153,7 @@ async def test_it_goes_away(service, path, what):
 async def test_nonsense_is_answered(service, path, line):
     """Whatever another program writes, it gets an answer, and the monitor goes on."""
     async with asked(service, path) as (other, _):
-        other._writer.write(line)
-        assert isinstance(read(await other._reader.readline())["error"], ConfigurationError)
+        assert isinstance(read(await other._exchange(line))["error"], ConfigurationError)
         assert (await other.list()).items == ()
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from titan_state.cli import control_app, dashboard_app, journal_app, options, output_app, report_app
+from titan_state.cli import control_app, dashboard_app, journal_app, options, output_app, report_app, service_app
 from titan_state.cli.exits import Exit, codes, table
 
 app = typer.Typer(
@@ -226,6 +226,7 @@ output_app.add_to(app)
 control_app.add_to(app)
 journal_app.add_to(app)
 report_app.add_to(app)
+service_app.add_to(app)
 
 
 @app.command(short_help="Say what delay to expect at a load.")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from titan_state.cli.output import remark
-from titan_state.cli.places import file_of, journal_path
+from titan_state.cli.places import journal_path, of_account, origin_at
 from titan_state.errors import ConfigurationError, JournalInUseError, JournalUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
+    from titan_state.journal.base import Journal
     from titan_state.monitor.local import LocalMonitor
     from titan_state.monitor.monitor import Monitor
 
@@ -81,18 +81,15 @@ class Connection:
 
     @asynccontextmanager
     async def controlling(self, *, alone_with_journal: bool = True) -> AsyncIterator[Monitor | LocalMonitor]:
-        """Ask the monitor that runs on this machine and writes the journal, or run one alone.
+        """Ask the monitor that runs and writes the journal, on this machine or wherever it is shared, or run one alone.
 
         What is done by the one that runs shares its budget, and its watchers see that it was ours.
 
         Args:
             alone_with_journal: Whether one that runs alone writes the journal.
         """
-        from titan_state.monitor.local import local_monitor
-
         async with AsyncExitStack() as stack:
-            path = self._path() if self.has_journal else None
-            running = None if path is None else await stack.enter_async_context(local_monitor(path))
+            running = await self._running(stack) if self.has_journal else None
             if running is not None:
                 yield running
             elif alone_with_journal:
@@ -100,17 +97,28 @@ class Connection:
             else:
                 yield await stack.enter_async_context(self.monitor())
 
-    def _path(self) -> Path | None:
-        """Return the file of the journal, None if it is none."""
+    async def _running(self, stack: AsyncExitStack) -> LocalMonitor | None:
+        """Return the monitor that runs and writes the journal, None if there is none."""
+        from titan_state.monitor.local import leading_monitor
+
+        journal = self._journal()
+        if journal.is_shared:
+            stack.push_async_callback(journal.close)
+            await journal.open()
+        return await stack.enter_async_context(leading_monitor(journal))
+
+    def _journal(self) -> Journal:
+        from titan_state.journal.address import journal_of
+
         if self.journal is None:
-            return journal_path(self.url, self.account)
-        return file_of(self.journal)
+            return journal_of(journal_path(self.url, self.account))
+        return journal_of(of_account(self.journal, self.account or origin_at(self.url)), stands_by=False)
 
     def alone(self) -> Monitor:
         """Return a monitor of the service with its journal, not yet entered; it goes nowhere without that."""
         if not self.has_journal:
             return self.monitor()
-        return self.monitor(journal=self.journal or journal_path(self.url, self.account))
+        return self.monitor(journal=self._journal())
 
     @asynccontextmanager
     async def monitoring(self) -> AsyncIterator[Monitor]:

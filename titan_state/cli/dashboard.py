@@ -15,10 +15,13 @@ from titan_state.cli.connection import Connection
 from titan_state.cli.journal import opened, place
 from titan_state.cli.named import require_ids, require_task
 from titan_state.cli.output import emit, remark
-from titan_state.cli.places import file_of, origin_at, session_token
+from titan_state.cli.places import origin_at, session_token
 from titan_state.errors import ConfigurationError, JournalInUseError
+from titan_state.journal.address import journal_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from titan_state.dashboard.server import Dashboard
     from titan_state.dashboard.sources import Source
     from titan_state.monitor.monitor import Monitor
@@ -117,7 +120,7 @@ async def _source(stack: AsyncExitStack, wish: Wish, where: Place) -> Source:
             monitor = await stack.enter_async_context(connection.alone())
         except JournalInUseError:
             aside = ", not what is named here" if wish.ids or wish.tasks else ""
-            remark(f"a monitor of this machine writes the journal already: what it watches is shown{aside}")
+            remark(f"another monitor writes the journal already: what it watches is shown{aside}")
         else:
             await _watch(monitor, wish)
             return MonitorSource(monitor)
@@ -135,7 +138,7 @@ def _require_followed(wish: Wish, where: Place) -> None:
         )
     if not where.has_journal:
         raise ConfigurationError("there is nothing to follow without a journal: leave --no-journal out")
-    if where.journal and file_of(where.journal) is None:
+    if where.journal and not journal_of(where.journal).is_durable:
         raise ConfigurationError("a journal in memory cannot be followed: name one in a file, as sqlite:///path")
 
 
@@ -144,10 +147,13 @@ def _lacks_service(wish: Wish, where: Place) -> bool:
     missing = [name for name, value in (("URL", where.url), ("token", where.token)) if not value]
     if not missing or wish.ids or wish.tasks or not where.has_journal or not where.journal:
         return False
-    path = file_of(where.journal)
-    if path is None or not path.exists():
+    journal = journal_of(where.journal)
+    path: Path | None = getattr(journal, "path", None)
+    if not journal.is_shared and (path is None or not path.exists()):
         return False
-    remark(f"no {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} set: the journal {path} is followed")
+    remark(
+        f"no {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} set: the journal {journal.name} is followed"
+    )
     return True
 
 

@@ -15,7 +15,7 @@ from titan_state.cli.connection import required
 from titan_state.cli.exits import Exit
 from titan_state.cli.named import require_ids
 from titan_state.cli.output import emit, emit_json, remark
-from titan_state.cli.places import journal_path
+from titan_state.cli.places import journal_path, of_account
 from titan_state.core.events import Transitioned
 from titan_state.core.lifecycle import Lifecycle
 from titan_state.errors import ConfigurationError, shorten
@@ -35,7 +35,7 @@ ERROR_LIMIT = 160
 
 def place(address: str | None, url: str | None, account: str | None) -> str | Path:
     """Return where the journal is that the options mean."""
-    return address or journal_path(required(url), account)
+    return of_account(address, account) if address else journal_path(required(url), account)
 
 
 @asynccontextmanager
@@ -46,15 +46,15 @@ async def opened(where: str | Path) -> AsyncIterator[Journal]:
         ConfigurationError: There is none; the message says where it would be.
     """
     journal = _found(where)
-    await journal.open()
     try:
+        await journal.open()
         yield journal
     finally:
         await journal.close()
 
 
 def _found(where: str | Path) -> Journal:
-    journal = journal_of(where)
+    journal = journal_of(where, stands_by=False)
     path: Path | None = getattr(journal, "path", None)
     if path is not None and not path.exists():
         raise ConfigurationError(

@@ -8,7 +8,7 @@ import re
 import secrets
 import stat
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from titan_state.errors import ConfigurationError
 
@@ -54,16 +54,19 @@ def journal_path(url: str, account: str | None) -> Path:
     return user_state_path("titan-state") / f"{urlsplit(origin).hostname}-{mark}.db"
 
 
-def file_of(address: str | Path) -> Path | None:
-    """Return the file of the journal at an address, None if it is in none.
+def of_account(address: str, account: str | None) -> str:
+    """Return the address of a journal that may hold several accounts, with the one that is meant, unless it says so.
 
-    Raises:
-        ConfigurationError: There is no such kind of journal.
+    Args:
+        address: The address of a journal.
+        account: The account, None where none is named.
     """
-    from titan_state.journal.address import journal_of
+    from titan_state.journal.address import NATS
 
-    path: Path | None = getattr(journal_of(address), "path", None)
-    return path
+    query = urlsplit(address).query if address.startswith(NATS) else ""
+    if account is None or not address.startswith(NATS) or "account" in dict(parse_qsl(query)):
+        return address
+    return f"{address}{'&' if query else '?'}account={quote(account, safe='')}"
 
 
 def session_token(*, renews: bool = False) -> str:

@@ -12,7 +12,7 @@ from titan_state.core.lifecycle import Action, Lifecycle, Verdict
 from titan_state.core.redaction import redacted
 from titan_state.core.sights import of_row
 from titan_state.errors import ConfigurationError, MonitorClosedError, PayloadError
-from titan_state.monitor.local import NOT_UNDERSTOOD, local_monitor
+from titan_state.monitor.local import NOT_UNDERSTOOD, leading_monitor
 from titan_state.monitor.survey import Known, Mark, Survey
 
 if TYPE_CHECKING:
@@ -188,7 +188,6 @@ class JournalSource:
         self.account = account
         self.origin = origin
         self.output_statuses: Collection[str] = ServiceProfile().output_statuses
-        self._path: Path | None = getattr(journal, "path", None)
         self._patience_s = patience_s
 
     async def look(self) -> None:
@@ -241,7 +240,7 @@ class JournalSource:
 
     @asynccontextmanager
     async def _asked(self, seconds: float | None = None) -> AsyncIterator[LocalMonitor]:
-        """Ask the monitor that writes the journal, in another program of this machine.
+        """Ask the monitor that writes the journal, in another program.
 
         Args:
             seconds: For how long an answer is waited for.
@@ -249,10 +248,10 @@ class JournalSource:
         Raises:
             MonitorClosedError: None answers; the message says why.
         """
-        if self._path is None or not hasattr(asyncio, "open_unix_connection"):
+        if not self.journal.is_shared and not hasattr(asyncio, "open_unix_connection"):
             raise MonitorClosedError(UNTOLD)
         try:
-            async with asyncio.timeout(seconds), local_monitor(self._path) as monitor:
+            async with asyncio.timeout(seconds), leading_monitor(self.journal) as monitor:
                 if monitor is None:
                     raise MonitorClosedError(NOBODY)
                 yield monitor

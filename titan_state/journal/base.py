@@ -204,16 +204,19 @@ class Journal(Protocol):
     """Where events are written down, and handed out.
 
     Attributes:
-        name: What it is called in messages.
         is_durable: Whether what is written down outlives the program.
         is_shared: Whether several programs may have one subscription open: they share its deliveries.
         largest_commit: How many events and records a commit has at most.
     """
 
-    name: str
     is_durable: bool
     is_shared: bool
     largest_commit: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        ...
 
     @property
     def trouble(self) -> str | None:

@@ -1,4 +1,7 @@
-"""A monitor that runs in another program of this machine: it can be asked to check, to act, to run and to list."""
+"""A monitor that runs in another program: it can be asked to check, to act, to run and to list.
+
+It is reached over a socket beside its journal, by programs of the same machine, or over a journal that is shared.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,13 @@ from titan_state.monitor.survey import Known, Mark, Survey
 from titan_state.monitor.wire import LONGEST, read, written
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
     from pathlib import Path
 
     from titan_state.client.readings import Page
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Verdict
+    from titan_state.journal.base import Journal
 
 
 T = TypeVar("T")
@@ -32,15 +36,18 @@ NOT_UNDERSTOOD: Final = (
 
 
 class LocalMonitor:
-    """Asks a monitor of this machine, which shares its budget and explains what is done by it.
+    """Asks the monitor of another program, which shares its budget and explains what is done by it.
 
-    Its methods are those of `Monitor`. It does one thing at a time.
+    Its methods are those of `Monitor`.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._turn = asyncio.Lock()
+    def __init__(self, exchange: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Ask a monitor.
+
+        Args:
+            exchange: Sends a question, and returns the answer.
+        """
+        self._exchange = exchange
 
     async def verdict(self, execution_id: str, action: Action | str) -> Verdict:
         """Return whether a control action is legal; see `Monitor.verdict`."""
@@ -96,26 +103,71 @@ class LocalMonitor:
         )
 
     async def _ask(self, method: str, *values: Any, **options: Any) -> Any:
-        async with self._turn:
-            try:
-                self._writer.write(written({"method": method, "values": values, "options": options}))
-                await self._writer.drain()
-                line = await self._reader.readline()
-            except (OSError, ValueError) as error:
-                raise MonitorClosedError(f"the monitor of this machine cannot be reached any more: {error}") from error
-        if not line:
-            raise MonitorClosedError("the monitor of this machine was left before it answered")
+        line = await self._exchange(written({"method": method, "values": values, "options": options}))
         answer = _understood(read, line)
         failure = _understood(lambda told: told.get("error"), answer)
         if isinstance(failure, TitanStateError):
             raise failure
         return _understood(lambda told: told["result"], answer)
 
+
+class Socket:
+    """A connection to a monitor of this machine. One question at a time goes over it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._turn = asyncio.Lock()
+
+    async def exchange(self, question: bytes) -> bytes:
+        """Send a question, and return the answer.
+
+        Raises:
+            MonitorClosedError: The monitor is gone.
+        """
+        async with self._turn:
+            try:
+                self._writer.write(question)
+                await self._writer.drain()
+                line = await self._reader.readline()
+            except (OSError, ValueError) as error:
+                raise MonitorClosedError(f"the monitor of this machine cannot be reached any more: {error}") from error
+        if not line:
+            raise MonitorClosedError("the monitor of this machine was left before it answered")
+        return line
+
     async def close(self) -> None:
         """Ask no more."""
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
+
+
+@asynccontextmanager
+async def leading_monitor(journal: Journal) -> AsyncIterator[LocalMonitor | None]:
+    """Connect to the monitor that writes a journal, in another program.
+
+    Args:
+        journal: The journal. One that is shared must be open: the monitor may be on any machine then.
+
+    Yields:
+        The monitor, None if none can be reached.
+    """
+    ask = getattr(journal, "ask", None)
+    path = getattr(journal, "path", None)
+    if ask is None and path is not None:
+        async with local_monitor(path) as monitor:
+            yield monitor
+        return
+    yield LocalMonitor(ask) if ask is not None and await _is_answered(ask) else None
+
+
+async def _is_answered(ask: Callable[[bytes], Awaitable[bytes]]) -> bool:
+    try:
+        await ask(written({"method": "", "values": (), "options": {}}))
+    except MonitorClosedError:
+        return False
+    return True
 
 
 @asynccontextmanager
@@ -136,11 +188,11 @@ async def local_monitor(journal: Path) -> AsyncIterator[LocalMonitor | None]:
     except OSError:  # none runs, or it cannot be asked
         yield None
         return
-    monitor = LocalMonitor(reader, writer)
+    socket = Socket(reader, writer)
     try:
-        yield monitor
+        yield LocalMonitor(socket.exchange)
     finally:
-        await monitor.close()
+        await socket.close()
 
 
 def _understood(decode: Callable[[Any], T], told: Any) -> T:

@@ -99,7 +99,7 @@ class LocalServer:
         self._tasks.add(task)
         try:
             while line := await reader.readline():
-                writer.write(await self._answer(line))
+                writer.write(await self.answer(line))
                 await writer.drain()
         except (ConnectionError, ValueError) as error:  # it went away, or the line is too long
             logger.debug("a program that asked went away: %s", error)
@@ -112,7 +112,8 @@ class LocalServer:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def _answer(self, line: bytes) -> bytes:
+    async def answer(self, line: bytes) -> bytes:
+        """Return the answer to a question, each as a line."""
         try:
             message = read(line)
             method = self._methods.get(message["method"])

@@ -68,12 +68,15 @@ class Monitor(Runtime):
         return cls(os.environ["TITAN_API_URL"], os.environ["TITAN_TOKEN"], **options)
 
     async def __aenter__(self) -> Self:
-        """Open the journal, begin to read, and let other programs of this machine ask."""
+        """Open the journal, begin to read, and let other programs ask."""
         await super().__aenter__()
         path = getattr(self.journal, "path", None)
         self._local = LocalServer(questions(self))
         if isinstance(path, Path):
             await self._local.open(path)
+        serve = getattr(self.journal, "serve", None)
+        if serve is not None:
+            await serve(self._local.answer)
         return self
 
     async def _stop(self) -> None:

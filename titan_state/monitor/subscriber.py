@@ -1,10 +1,10 @@
-"""Subscriber: callbacks in a program of their own, of what a monitor of the same machine writes into a journal."""
+"""Subscriber: callbacks in a program of their own, of what a monitor writes into a journal."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from titan_state.clock import Clock, SystemClock
@@ -14,7 +14,7 @@ from titan_state.errors import ConfigurationError, JournalUnavailableError, Moni
 from titan_state.journal.address import journal_of
 from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
 from titan_state.monitor.handlers import Handlers
-from titan_state.monitor.local import local_monitor
+from titan_state.monitor.local import leading_monitor
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +33,7 @@ DRAIN_S: Final = 10.0
 
 
 class Subscriber:
-    """Calls handlers for what a monitor, in another program of this machine, writes into a journal.
+    """Calls handlers for what a monitor, in another program, writes into a journal.
 
     ```python
     await Subscriber("sqlite:////var/lib/shop/titan.db", handlers).run()
@@ -42,7 +42,8 @@ class Subscriber:
     The handlers are those that a monitor takes, with the same promises: named subscriptions, at least once, in order
     for each execution, further attempts, dead letters. It sends no requests itself and needs neither URL nor token; its
     callbacks may ask the monitor (`monitor`). Several may follow one journal, with handlers of different names; while
-    none of them runs, what is for them waits in the journal.
+    none of them runs, what is for them waits in the journal. In a journal that is shared, as in NATS, handlers of the
+    same name in several programs, on any machines, share the deliveries, still in order for each execution.
 
     Attributes:
         journal: The journal.
@@ -61,7 +62,8 @@ class Subscriber:
         """Make a subscriber that does not run yet.
 
         Args:
-            journal: Where the monitor writes: `sqlite:///path`, a `Path`, or a `Journal`.
+            journal: Where the monitor writes: `sqlite:///path`, a `Path`, `nats://host:4222?account=NAME`, or a
+                `Journal`.
             handlers: Who is called.
             lifecycle: The model of the monitor, the documented one by default.
             clock: The time, the machine's own by default.
@@ -74,7 +76,7 @@ class Subscriber:
         self._clock = clock or SystemClock()
         self.journal: Journal = journal_of(journal, self._clock)
         if not self.journal.is_durable:
-            raise ConfigurationError("a Subscriber follows a journal on disk: name the one that the monitor writes")
+            raise ConfigurationError("a Subscriber follows a journal that lasts: name the one that the monitor writes")
         model = lifecycle or Lifecycle.default()
         self._handlers = Handlers(handlers, durable=True)
         self._handlers.check(model.statuses)
@@ -128,13 +130,11 @@ class Subscriber:
             The monitor.
 
         Raises:
-            MonitorClosedError: None runs on this machine, or it cannot be asked.
+            MonitorClosedError: None runs, or it cannot be asked: on another machine only where the journal is shared.
         """
-        path = getattr(self.journal, "path", None)
-        async with AsyncExitStack() as stack:
-            found = None if path is None else await stack.enter_async_context(local_monitor(path))
+        async with leading_monitor(self.journal) as found:
             if found is None:
-                raise MonitorClosedError(f"no monitor that writes {self.journal.name} can be asked on this machine")
+                raise MonitorClosedError(f"no monitor that writes {self.journal.name} can be asked")
             yield found
 
     async def _follow(self) -> None:

@@ -9,18 +9,16 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import nats.errors
-
 from titan_state.errors import JournalError, shorten
 from titan_state.journal.nats.consumers import AGAIN_AT_ONCE, Consumers, Known
 from titan_state.journal.nats.errands import Errands
-from titan_state.journal.nats.pulls import ACK, HEARTBEAT, NAK, NEXT, PROGRESS, REQUEST, Held, Pull
+from titan_state.journal.nats.line import Line
+from titan_state.journal.nats.pulls import ACK, HEARTBEAT, NAK, PROGRESS, Held, Pull
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from nats.aio.msg import Msg
-    from nats.aio.subscription import Subscription as Receiver
 
     from titan_state.clock import Clock
     from titan_state.journal.nats.layout import Layout
@@ -34,6 +32,9 @@ TICK_S: Final = 0.5
 
 CLOSE_S: Final = 5.0
 """How long closing may take."""
+
+AWAY_S: Final = 0.2
+"""How often closing looks whether there is a server that waits for a farewell."""
 
 SUSPECT_S: Final = 1.0
 """For how long after this program stood still what arrives may have been on its way for long."""
@@ -87,8 +88,7 @@ class Inbox:
         self._clock = clock
         self._by_consumer = {pull.consumer: pull for pull in self.pulls}
         self._repair: asyncio.Task[None] | None = None
-        self._subject = ""
-        self._receiver: Receiver | None = None
+        self._line = Line(link, layout.stream, known.name)
         self._reconnects = 0
         self._alive = self._suspect_until = 0.0
         self._is_troubled = False
@@ -99,14 +99,11 @@ class Inbox:
         Raises:
             JournalError: The connection is closed for good.
         """
-        nc = self._link.nc
         self._alive = self._clock.time()
-        self._subject = nc.new_inbox()
-        self._reconnects = nc.stats["reconnects"]
-        with self._link.told("open a subscription"):
-            self._receiver = await nc.subscribe(f"{self._subject}.*.*", cb=self._take)
+        self._reconnects = self._link.nc.stats["reconnects"]
+        await self._line.open(self._take)
         for pull in self.pulls:
-            await self._ask(pull)
+            await self._line.ask(pull, self._clock.time())
         self.errands.begin(self._keep())
 
     async def close(self) -> None:
@@ -114,30 +111,27 @@ class Inbox:
         if self.errands.is_closed:
             return
         self.errands.close()
-        leaving = asyncio.ensure_future(self._leave())
-        alarm = asyncio.ensure_future(self._clock.sleep(CLOSE_S))
-        leaving.add_done_callback(_taken)
+        self._line.is_ended = True
+        farewell = self._line.hang_up(self.pulls[-1].consumer, self._let_go_of_all)
+        works = [asyncio.ensure_future(one) for one in (farewell, self._clock.sleep(CLOSE_S), self._until_away())]
         try:
-            await asyncio.wait((leaving, alarm), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            alarm.cancel()
-            leaving.cancel()  # not waited for: it may hang in what cannot be cancelled
+            for work in works:
+                work.cancel()  # not waited for: it may hang in what cannot be cancelled
+                work.add_done_callback(_taken)
             for pull in self.pulls:
                 pull.held.clear()
+            await self._line.close()
 
-    async def _leave(self) -> None:
-        receiver = self._receiver
-        if receiver is None or not self._link.is_up:
-            return
-        try:
-            # Nobody is interested any more: the server knows that before the answers, and delivers to others.
-            await receiver.drain()  # type: ignore[no-untyped-call] # nats-py does not say what it returns
-            for pull in self.pulls:
-                for held in list(pull.held.values()):
-                    await self.let_go(pull, held)
-            await self._link.nc.flush(int(CLOSE_S))
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            logger.debug("subscription %s was left without a farewell: %s", self._name, error)
+    async def _let_go_of_all(self) -> None:
+        for pull in self.pulls:
+            for held in list(pull.held.values()):
+                await self.let_go(pull, held)
+
+    async def _until_away(self) -> None:
+        while self._link.is_up:
+            await self._clock.sleep(AWAY_S)
 
     # What its owner says.
 
@@ -154,13 +148,13 @@ class Inbox:
         self.drop(pull, held)
         if pull.partition is not None:
             pull.last, pull.answered = max(pull.last, held.sequence), held.reply
-        await self._answer(pull, held.reply)
+        await self._line.acknowledge(pull, held.reply, self._clock.time())
 
     async def let_go(self, pull: Pull, held: Held) -> None:
         """Let another program have a message, unless it may have it already."""
         self.drop(pull, held)
         if not self.is_stale(held):
-            await self._send(held.reply, NAK)
+            await self._line.send(held.reply, NAK)
 
     def drop(self, pull: Pull, held: Held) -> None:
         """Keep a message no longer: when the server has not heard of it for long enough, it delivers it again."""
@@ -169,7 +163,7 @@ class Inbox:
 
     async def progress(self, held: Held) -> None:
         """Tell the server that a message is here."""
-        if await self._send(held.reply, PROGRESS):
+        if await self._line.send(held.reply, PROGRESS):
             held.heard = self._clock.time()
 
     # What arrives.
@@ -184,21 +178,21 @@ class Inbox:
             logger.exception("subscription %s could not take a message", self._name)
 
     async def _told(self, message: Msg) -> None:
-        index, number = message.subject.removeprefix(self._subject).strip(".").split(".")
+        index, number = self._line.place_of(message.subject)
         headers = message.headers or {}
-        status, pull = headers.get("Status", ""), self.pulls[int(index)]
-        pull.told(int(number), status, headers.get("Description", ""), self._clock.time())
+        status, pull = headers.get("Status", ""), self.pulls[index]
+        pull.told(number, status, headers.get("Description", ""), self._clock.time())
         if pull.is_missing:
             self._trouble(f"its consumer {pull.consumer} cannot be found")
         elif status == HEARTBEAT:
             self._recovered()
-        await self._ask(pull)
+        await self._line.ask(pull, self._clock.time())
 
     async def _arrived(self, pull: Pull, message: Msg) -> None:
         now = self._clock.time()
         pull.arrived(now)
         if self.errands.is_closed:
-            await self._send(message.reply, NAK)
+            await self._line.send(message.reply, NAK)
             return
         self._recovered()
         place = message.metadata.sequence
@@ -206,45 +200,13 @@ class Inbox:
         if held is not None:  # it was too long ago that the server was told that it is here
             held.reply, held.heard, held.is_lost = message.reply, now, False
         elif pull.partition is not None and place.stream <= pull.last:  # it was dealt with, and the answer got lost
-            await self._answer(pull, message.reply)
+            await self._line.acknowledge(pull, message.reply, now)
         else:
             is_suspect = now - self._alive > self.fresh_s or now < self._suspect_until
             held = pull.held[place.stream] = Held(place.stream, message.reply, now)
             held.may_have_letter = pull.partition is None or message.metadata.num_delivered > 1 or is_suspect
             await self._received(pull, held, message, place.consumer if is_suspect else None)
-        await self._ask(pull)
-
-    # What the server is told.
-
-    async def _ask(self, pull: Pull) -> None:
-        """Ask for the next message of a consumer, if that is due."""
-        now = self._clock.time()
-        if self.errands.is_closed or not pull.is_due(now):
-            return
-        if pull.is_repeated and pull.answered is not None:
-            await self._send(pull.answered, ACK)
-        place = f"$JS.API.CONSUMER.MSG.NEXT.{self._layout.stream}.{pull.consumer}"
-        if not await self._send(place, REQUEST, f"{self._subject}.{pull.ask(now)}"):
-            pull.lose(now)
-
-    async def _answer(self, pull: Pull, reply: str) -> None:
-        """Acknowledge a message, and ask for the next one."""
-        now = self._clock.time()
-        if self.errands.is_closed or not pull.is_due(now):
-            await self._send(reply, ACK)
-        elif not await self._send(reply, NEXT, f"{self._subject}.{pull.ask(now)}"):
-            pull.lose(now)
-
-    async def _send(self, subject: str, payload: bytes, reply: str = "") -> bool:
-        """Send a message; return False if that cannot be done now."""
-        if not self._link.is_up:
-            return False
-        try:
-            await self._link.nc.publish(subject, payload, reply=reply)
-        except (nats.errors.Error, OSError) as error:
-            logger.debug("subscription %s could not send: %s", self._name, error)
-            return False
-        return True
+        await self._line.ask(pull, self._clock.time())
 
     # What is done from time to time.
 
@@ -270,7 +232,7 @@ class Inbox:
             if is_new:
                 pull.lose(now)
                 if pull.answered is not None:  # the answer may have been lost with the connection
-                    await self._send(pull.answered, ACK)
+                    await self._line.send(pull.answered, ACK)
             for held in list(pull.held.values()):
                 held.is_lost |= self.is_stale(held)
                 age = now - held.heard
@@ -278,7 +240,7 @@ class Inbox:
                     await self.progress(held)
                 elif not held.is_out and age > self.fresh_s:
                     await self.let_go(pull, held)
-            await self._ask(pull)
+            await self._line.ask(pull, self._clock.time())
         if any(pull.is_missing for pull in self.pulls) and (self._repair is None or self._repair.done()):
             self._repair = self.errands.begin(self._restore())
 

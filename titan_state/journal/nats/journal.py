@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from titan_state.clock import Clock, SystemClock
-from titan_state.errors import ConfigurationError, JournalError, PayloadError, shorten
+from titan_state.errors import ConfigurationError, JournalError, MonitorClosedError, PayloadError, shorten
 from titan_state.journal.base import BEGINNING, Commit
 from titan_state.journal.nats import stream
 from titan_state.journal.nats.layout import Layout
@@ -24,11 +24,12 @@ from titan_state.journal.nats.reading import Reader
 from titan_state.journal.nats.roster import Roster
 from titan_state.journal.nats.settings import Settings, environment, settings_of
 from titan_state.journal.nats.subscription import NatsSubscription
+from titan_state.journal.nats.talk import Talk
 from titan_state.journal.nats.upkeep import Upkeep, days_ago
 from titan_state.journal.nats.writer import LARGEST_COMMIT, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from titan_state.core.events import Event
     from titan_state.core.state import Row, State
@@ -53,6 +54,7 @@ class Parts:
         roster: Knows its subscriptions.
         letters: Knows which deliveries failed.
         upkeep: Keeps it in order.
+        talk: Asks the monitor that leads, or answers.
     """
 
     def __init__(self, link: Link, layout: Layout) -> None:
@@ -61,6 +63,7 @@ class Parts:
         self.roster = Roster(link, layout, self.reader, link.clock)
         self.letters = Letters(link, layout, self.reader, link.clock)
         self.upkeep = Upkeep(link, layout, self.reader, self.roster)
+        self.talk = Talk(link, layout)
 
 
 class NatsJournal:
@@ -70,7 +73,6 @@ class NatsJournal:
     and the others stand by; programs with the same subscription share its deliveries, in order for each execution.
 
     Attributes:
-        name: Where it is, for messages: without credentials.
         account: Whose executions these are, None as long as that is not said.
     """
 
@@ -146,7 +148,6 @@ class NatsJournal:
             nkey=None if nkey is None else os.fspath(nkey),
             tls=tls,
         )
-        self.name = self._settings.name
         self.account = self._settings.account
         self._stands_by = stands_by
         self._clock = clock or SystemClock()
@@ -158,12 +159,18 @@ class NatsJournal:
         self._turn = asyncio.Lock()
         self._head = 0
         self._looked_at = float("-inf")
+        self._several: Sequence[str] = ()  # the accounts that there are, where it is not clear which one is meant
         self._open: dict[str, NatsSubscription] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_open = False
 
     def __repr__(self) -> str:
         return f"<NatsJournal at {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """Where it is, for messages: without credentials."""
+        return self._settings.name + (f", account {shorten(self.account)}" if self.account else "")
 
     @property
     def head(self) -> int:
@@ -204,6 +211,7 @@ class NatsJournal:
         if account is None:
             found = await stream.accounts(self._link)
             account = found[0] if len(found) == 1 else None
+            self._several = found if len(found) > 1 else ()
         known = None if account is None else await stream.existing(self._link, account)
         if known is None or account is None:
             return False
@@ -218,20 +226,22 @@ class NatsJournal:
 
     @property
     def _there(self) -> Parts:
-        if self._parts is None:
-            raise JournalError(
-                f"there is no journal of {shorten(self.account) if self.account else 'any account'} at {self.name}: a "
-                "monitor makes it, as in titan-state monitor --journal nats://…"
+        if self._parts is not None:
+            return self._parts
+        if self._several:
+            raise ConfigurationError(
+                f"there are journals of {len(self._several)} accounts at {self.name}: say which one is meant, as in "
+                f"nats://host:4222?account=NAME; there are {shorten(', '.join(self._several), 400)}"
             )
-        return self._parts
+        raise JournalError(
+            f"there is no journal at {self.name} so far: a monitor makes it, as in titan-state monitor --journal nats://…"
+        )
 
     async def _attached(self) -> Parts:
         """Return what works on the stream, once it is there."""
         is_told = False
         while self._parts is None and not await self._find():
-            if self.account is None:
-                await stream.ensure_clear(self._link)
-            if not self._stands_by:
+            if self._several or not self._stands_by:
                 break
             if not is_told:
                 logger.info("waiting for a monitor to make the stream at %s", self.name)
@@ -309,6 +319,8 @@ class NatsJournal:
         """Write down what is left, let another monitor lead, and disconnect."""
         try:
             await asyncio.gather(*(one.close() for one in self._open.values()), return_exceptions=True)
+            if self._parts is not None:
+                await self._parts.talk.close()
             for task in tuple(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -317,6 +329,22 @@ class NatsJournal:
         finally:
             self._is_open = False
             await self._link.close()
+
+    # Between programs.
+
+    async def serve(self, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Let programs with the same journal ask this monitor."""
+        await self._there.talk.serve(answer)
+
+    async def ask(self, question: bytes) -> bytes:
+        """Ask the monitor that leads.
+
+        Raises:
+            MonitorClosedError: None answers.
+        """
+        if self._parts is None:
+            raise MonitorClosedError(f"no monitor has led {shorten(str(self.account))} at {self.name} so far")
+        return await self._parts.talk.ask(question)
 
     # For people.
 

@@ -106,6 +106,11 @@ class Layout:
         """Return the subject of a subscription's dead letters that are to be delivered once more."""
         return f"{ROOT}.{self.token}.again.{name_token(name)}"
 
+    @property
+    def questions(self) -> str:
+        """The subject on which the monitor that leads is asked; nothing of it is in the stream."""
+        return f"{ROOT}_ask.{self.token}"
+
     def consumer(self, name: str, partition: int | None) -> str:
         """Return the name of a subscription's consumer of a partition, None for what is delivered once more."""
         return f"{name_token(name)}-{'again' if partition is None else f'{partition:04}'}"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 EXPIRES_S: Final = 30.0
 """How long a request waits at the server: so long a program that was stopped can have another message delivered."""
 
-HEARTBEAT_S: Final = 5.0
-SILENCE_S: Final = 12.0
+HEARTBEAT_S: Final = 2.5
+SILENCE_S: Final = 6.0
 """How often the server says that a request waits still, and after what silence it is taken for lost, in seconds."""
 
 FIRST_PAUSE_S: Final = 0.25

@@ -10,7 +10,6 @@ from nats.js import errors as js_errors
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
 from titan_state.errors import (
-    ConfigurationError,
     JournalDamagedError,
     JournalError,
     JournalUnavailableError,
@@ -190,17 +189,3 @@ def _checked(link: Link, account: str, info: StreamInfo) -> Layout:
             f"the stream {config.name} at {link.name} was changed: its subjects must be {layout.everything}"
         )
     return layout
-
-
-async def ensure_clear(link: Link) -> None:
-    """Return if it is clear which account is meant where none is named: there is one at most.
-
-    Raises:
-        ConfigurationError: There are several.
-    """
-    found = await accounts(link)
-    if len(found) > 1:
-        raise ConfigurationError(
-            f"{link.name} has journals of {len(found)} accounts ({shorten(', '.join(found), 400)}): say which one is "
-            "meant, as in nats://host:4222?account=NAME"
-        )

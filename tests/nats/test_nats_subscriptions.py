@@ -1,0 +1,646 @@
+"""Subscriptions of a NATS journal: order, competing programs, crashes, further attempts, dead letters, leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from following import PATIENCE_S, SILENT_S, Program, ids, later, moved, until
+
+from titan_state import JournalDamagedError, SubscriptionInUseError
+from titan_state.journal.nats.consumers import Known
+from titan_state.journal.nats.messages import event_read
+
+Make = Callable[..., Awaitable[Program]]
+
+STRANGE = [
+    "a.b.c",
+    "*",
+    ">",
+    "with space",
+    "x" * 5000,
+    "",
+    "tab\tnewline\n",
+    "ü€😀",
+    "\ud800",
+    "$JS.API.>",
+    "titan.*.>",
+]
+
+
+@pytest.fixture
+async def program(nats) -> AsyncIterator[Make]:
+    """Make programs that are open; all are closed in the end."""
+    made: list[Program] = []
+
+    async def make(**options: object) -> Program:
+        made.append(Program(nats.url, **options))
+        return await made[-1].open()
+
+    yield make
+    await asyncio.gather(*(one.close() for one in made))
+
+
+async def test_events_come_in_order_one_at_a_time(program):
+    """The next event of an execution comes when the one before was dealt with; others are not held up."""
+    one = await program()
+    subscription = await one.follow()
+    names = sorted("abcdefgh", key=one.layout.partition)
+    first, last = names[0], names[-1]
+    assert one.layout.partition(first) != one.layout.partition(last)
+    await one.write(moved(first, 1), moved(first, 2), moved(last, 1))
+    both = await one.take(2)
+    assert sorted(ids(both)) == sorted([f"{first}:1", f"{last}:1"])
+    assert await one.gets_nothing()
+    (held,) = [delivery for delivery in both if delivery.event.execution_id == first]
+    await subscription.acknowledge(held)
+    assert ids(await one.take()) == [f"{first}:2"]
+
+
+async def test_positions_and_payload(program):
+    """A delivery has the position at which the event was written, and the event that was written."""
+    one = await program()
+    await one.follow()
+    event = moved("a", 1, progress=0.5, error="no", extra={"nested": [1, {"x": None}]})
+    (position,) = await one.write(event)
+    (delivery,) = await one.take()
+    assert (delivery.position, delivery.event, delivery.attempts) == (position, event, 0)
+    assert not delivery.is_out_of_order
+
+
+@pytest.mark.parametrize("name", STRANGE, ids=range(len(STRANGE)))
+async def test_any_id_and_any_name(program, name):
+    """Ids of executions and names of subscriptions may be any text, dots and wildcards included."""
+    one = await program()
+    subscription = await one.follow(name)
+    assert subscription.name == name
+    await one.write(moved(name, 1), moved(name, 2), moved(f"{name}.", 1))
+    found = await one.handle(3)
+    assert sorted(found) == sorted([f"{name}:1", f"{name}:2", f"{name}.:1"])
+    assert found.index(f"{name}:1") < found.index(f"{name}:2")
+    (state,) = await one.roster.states(0)
+    assert (state.name, state.dead) == (name, 0)
+    assert await one.is_over(name) or await _soon(one, name)
+
+
+async def _soon(one: Program, name: str) -> bool:
+    for _ in range(100):
+        if await one.is_over(name):
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+async def test_what_is_not_wanted_is_passed_over(program):
+    """Events that a subscription is not for are not handed out, and hold nothing up."""
+    one = await program()
+    await one.follow(wants=lambda event: event.execution_id == "a")
+    await one.write(*(moved(f"other{number}") for number in range(30)), moved("a", 1), moved("b"), moved("a", 2))
+    assert await one.handle(2) == ["a:1", "a:2"]
+    assert await _soon(one, "us")
+
+
+async def test_where_a_new_one_begins(program):
+    """A new subscription begins after a position; one that is known goes on where it was, whatever is said now."""
+    one, two = await program(), await program()
+    positions = await one.write(moved("a", 1), moved("a", 2), moved("a", 3))
+    await one.follow(start=positions[0])
+    assert await one.handle(1) == ["a:2"]
+    await one.close()
+    await two.follow(start=0)
+    assert await two.handle(1) == ["a:3"]
+
+
+async def test_programs_that_open_it_at_once_agree_where_it_begins(program):
+    """Of programs that open a new subscription at the same time one says where it begins, and all have consumers."""
+    programs = [await program(partitions=16) for _ in range(4)]
+    positions = await programs[0].write(*(moved("a", seq) for seq in range(1, 6)))
+    known = await asyncio.gather(*(one.roster.hold("us", at) for one, at in zip(programs, positions, strict=False)))
+    assert len({one.start for one in known}) == 1
+    assert len(await programs[0].roster.consumers.of("us")) == 17
+
+
+async def test_programs_compete_and_keep_the_order(program):
+    """Programs with one subscription share its events; each is handled once, in order for each execution."""
+    writer = await program()
+    programs = [await program() for _ in range(3)]
+    for one in programs:
+        await one.follow()
+    handled: list[tuple[str, int]] = []
+
+    async def work(one: Program) -> None:
+        while True:
+            (delivery,) = await one.take(1, 60)
+            await asyncio.sleep(0)
+            handled.append((delivery.event.execution_id, delivery.event.seq))
+            await one.subscription.acknowledge(delivery)
+
+    workers = [asyncio.create_task(work(one)) for one in programs]
+    names = [f"e{number}" for number in range(20)]
+    await writer.write(*(moved(name, seq) for seq in range(1, 11) for name in names))
+    await until(lambda: len(handled) == 200)
+    assert await writer.roster.floor() is None or await _soon(writer, "us")
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+    for name in names:
+        assert [seq for who, seq in handled if who == name] == list(range(1, 11))
+    assert all(one.had for one in programs), "each had a share"
+
+
+async def test_what_a_program_had_goes_to_another_at_once_when_it_leaves(program):
+    """Leaving lets go of what was handed out and what was not, without waiting for silence."""
+    one, two = await program(silent_s=60.0), await program(silent_s=60.0)
+    await one.follow()
+    await one.write(*(moved(f"e{number}") for number in range(12)))
+    await one.take(2)
+    await two.follow()
+    await one.close()
+    assert len(await two.handle(12, seconds=10)) == 12
+
+
+async def test_what_a_killed_program_had_goes_to_another_after_a_while(program):
+    """A program that ends without a word loses what it had, and nothing is delivered out of order."""
+    one, two = await program(), await program()
+    await one.follow()
+    await one.write(moved("a", 1), moved("a", 2))
+    await one.take(1)
+    await two.follow()
+    await one.crash()
+    began = time.monotonic()
+    assert await two.handle(2) == ["a:1", "a:2"]
+    assert time.monotonic() - began < SILENT_S + 5
+
+
+async def test_a_delivery_that_takes_long_stays_with_its_program(program):
+    """As long as a program lives, nobody else gets what its handler works on, however long that takes."""
+    one, two = await program(silent_s=1.5), await program(silent_s=1.5)
+    subscription = await one.follow()
+    await two.follow()
+    await one.write(moved("a", 1))
+    done, _ = await asyncio.wait(
+        [asyncio.create_task(program.take(1, 60)) for program in (one, two)], return_when=asyncio.FIRST_COMPLETED
+    )
+    (delivery,) = done.pop().result()
+    holder, other = (one, two) if one.had else (two, one)
+    await asyncio.sleep(4)
+    assert other.had == []
+    await holder.subscription.acknowledge(delivery)
+    await asyncio.sleep(2)
+    assert other.had == []
+    assert subscription.name == "us"
+
+
+async def test_a_program_that_stood_still_hands_out_nothing_old(program):
+    """What lay here while the process was stopped is another program's by now, and is not handed out."""
+    one, two = await program(), await program()
+    subscription = await one.follow()
+    one.stand_still()
+    await one.write(moved("a", 1))
+    await until(lambda: subscription._ready)
+    await two.follow()
+    assert await two.handle(1) == ["a:1"]
+    assert await subscription.fetch(9) == []
+
+
+async def test_what_arrived_while_a_program_stood_still_is_asked_about(program):
+    """A message that waited in the connection while the process was stopped is not handed out if others have it."""
+    one, two = await program(), await program()
+    subscription = await one.follow()
+    inbox = subscription._inbox
+    await one.write(moved("a", 1))
+    await until(lambda: subscription._ready)
+    pull = inbox.pulls[one.layout.partition("a")]
+    (held,) = pull.held.values()
+    one.stand_still()
+    await two.follow()
+    assert await two.handle(1) == ["a:1"]
+    pull.held.clear()
+    subscription._ready.clear()
+    delivery = held.delivery
+    pull.held[held.sequence] = held
+    await subscription._look_up(pull, held, delivery, 1)  # as if it arrived only now
+    assert await subscription.fetch(9) == []
+    assert not pull.held
+
+
+async def test_a_further_attempt_survives_a_crash(program):
+    """How often an event was tried, and when it is due, is known to the program that gets it next."""
+    one, two = await program(), await program()
+    subscription = await one.follow()
+    await one.write(moved("a", 1))
+    (delivery,) = await one.take()
+    due = later(3600)
+    await subscription.retry(delivery, due=due, error="ValueError: no")
+    await one.crash()
+    await two.follow()
+    (again,) = await two.take()
+    assert (again.event.id, again.attempts) == ("a:1", 1)
+    assert abs((again.due - due).total_seconds()) < 0.001
+    (letter,) = await two.letters.listed()
+    assert (letter.event.id, letter.is_dead, letter.attempts, letter.error) == ("a:1", False, 1, "ValueError: no")
+    await two.subscription.acknowledge(again)
+    assert await two.letters.listed() == []
+
+
+async def test_a_further_attempt_that_succeeds_leaves_no_letter(program):
+    """Success after a failure removes what was written down of the failure."""
+    one = await program()
+    subscription = await one.follow()
+    await one.write(moved("a", 1), moved("a", 2))
+    (delivery,) = await one.take()
+    await subscription.retry(delivery, due=later(0), error="no")
+    assert await one.gets_nothing(), "it stays with the lane that waits for the attempt"
+    await subscription.acknowledge(delivery)
+    assert await one.letters.listed() == []
+    assert await one.handle(1) == ["a:2"]
+
+
+async def test_dead_letters(program):
+    """What was given up is listed with its event, and the next one of its execution is delivered."""
+    one = await program()
+    subscription = await one.follow()
+    await one.write(moved("a", 1, extra={"text": "x" * 1000}), moved("a", 2))
+    (delivery,) = await one.take()
+    await subscription.set_aside(delivery, error="ValueError: \ud800 no")
+    assert await one.handle(1) == ["a:2"]
+    (letter,) = await one.letters.listed(dead_only=True)
+    assert (letter.event, letter.is_dead, letter.attempts, letter.subscription) == (delivery.event, True, 1, "us")
+    assert (await one.letters.counts()) == {"us": (0, 1)}
+    (state,) = await one.roster.states(0)
+    assert (state.dead, state.unfinished, state.holder) == (1, 0, "1 program")
+
+
+async def test_a_dead_letter_is_kept_when_the_log_is_pruned(program):
+    """A letter has its event with it: it can be delivered again after the event was dropped from the log."""
+    one = await program()
+    subscription = await one.follow()
+    await one.write(moved("a", 1))
+    (delivery,) = await one.take()
+    await subscription.set_aside(delivery, error="no")
+    await one.letters.purge(one.layout.events())
+    assert [letter.event.id for letter in await one.letters.redeliver(["a:1"])] == ["a:1"]
+    (again,) = await one.take()
+    assert again.event == delivery.event
+
+
+async def test_redelivery(program):
+    """A dead letter is delivered again out of order, once, and is gone when that succeeds."""
+    one = await program()
+    subscription = await one.follow()
+    await one.write(moved("a", 1), moved("a", 2))
+    (dead,) = await one.take()
+    await subscription.set_aside(dead, error="no")
+    await one.handle(1)
+    assert await one.letters.redeliver(["a:2", "x", "a:1x", "b:1"]) == []
+    assert await one.letters.redeliver(["a:1"], "them") == []
+    assert len(await one.letters.redeliver(["a:1"], "us")) == 1
+    assert await one.letters.redeliver(["a:1"]) == [], "it is under way"
+    (again,) = await one.take()
+    assert (again.position, again.is_out_of_order, again.attempts, again.due) == (dead.position, True, 0, None)
+    (letter,) = await one.letters.listed()
+    assert not letter.is_dead
+    await subscription.acknowledge(again)
+    assert await one.letters.listed() == []
+    assert await _soon(one, "us")
+    for _ in range(100):
+        if await one.reader.last(one.layout.again("us")) is None:
+            break
+        await asyncio.sleep(0.05)
+    assert await one.reader.last(one.layout.again("us")) is None
+
+
+async def test_a_redelivery_that_fails(program):
+    """A dead letter that is given up once more is dead again, and can be delivered again."""
+    one = await program()
+    subscription = await one.follow()
+    await one.write(moved("a", 1))
+    (delivery,) = await one.take()
+    await subscription.set_aside(delivery, error="one")
+    for error in ("two", "three"):
+        assert len(await one.letters.redeliver(["a:1"])) == 1
+        (again,) = await one.take()
+        await subscription.retry(again, due=later(0), error="again")
+        (letter,) = await one.letters.listed()
+        assert not letter.is_dead
+        await subscription.set_aside(again, error=error)
+        (letter,) = await one.letters.listed(dead_only=True)
+        assert letter.error == error
+    assert await one.gets_nothing()
+
+
+async def test_a_redelivery_survives_a_crash(program):
+    """A dead letter that was on its way to a program that died goes to another one."""
+    one, two = await program(), await program()
+    subscription = await one.follow()
+    await one.write(moved("a", 1))
+    (delivery,) = await one.take()
+    await subscription.set_aside(delivery, error="one")
+    await one.letters.redeliver(["a:1"])
+    await one.take()
+    await one.crash()
+    await two.follow()
+    (again,) = await two.take()
+    assert (again.event.id, again.is_out_of_order) == ("a:1", True)
+
+
+async def test_an_event_that_comes_while_a_letter_of_its_execution_waits(program):
+    """What a lane left to the journal, since a letter of its execution waits for an attempt, is had by asking."""
+    one = await program()
+    subscription = await one.follow()
+    await one.write(moved("a", 1))
+    (dead,) = await one.take()
+    await subscription.set_aside(dead, error="no")
+    await one.letters.redeliver(["a:1"])
+    await one.take()
+    await one.write(moved("a", 2))
+    (new,) = await one.take()
+    assert await subscription.fetch_of("a", after=0, limit=9) == [new]
+    assert await subscription.fetch_of("a", after=new.position, limit=9) == []
+    assert await subscription.fetch_of("b", after=0, limit=9) == []
+
+
+async def test_letters_are_limited_in_number(program):
+    """The oldest dead letters beyond the limit are dropped, and others are left alone."""
+    one = await program()
+    positions = await one.write(*(moved(f"e{number}") for number in range(5)))
+    for number, position in enumerate(positions):
+        await one.letters.write("us", position, moved(f"e{number}"), state="dead", attempts=1, error="")
+    await one.letters.write("us", 99, moved("open"), state="open", attempts=1, error="")
+    await one.letters.write("them", 1, moved("e0"), state="dead", attempts=1, error="")
+    assert await one.letters.trim("us", most=2) == 3
+    assert await one.letters.counts() == {"us": (1, 2), "them": (0, 1)}
+    assert len(await one.letters.drop(["e4:1", "e0:1"], "us")) == 1
+    assert await one.letters.counts() == {"us": (1, 1), "them": (0, 1)}
+
+
+async def test_a_letter_longer_than_the_server_takes(program):
+    """Of an event that is as long as a message may be a letter is kept all the same, with what has room."""
+    one = await program()
+    subscription = await one.follow()
+    await one.write(moved("a", 1, extra={"text": "x" * 1_040_000}))
+    (delivery,) = await one.take()
+    await subscription.set_aside(delivery, error="e" * 1000)
+    (letter,) = await one.letters.listed()
+    assert letter.event.id == "a:1"
+
+
+async def test_removing(program):
+    """A subscription that a program has open cannot be removed; afterwards nothing is left of it."""
+    one, two = await program(), await program()
+    await one.follow()
+    await one.write(*(moved(f"e{number}") for number in range(9)))
+    (delivery, *_) = await one.take(2)
+    await one.subscription.set_aside(delivery, error="no")
+    with pytest.raises(SubscriptionInUseError, match="subscription us is used by"):
+        await two.roster.remove("us")
+    await one.close()
+    assert await two.roster.remove("us") is True
+    assert await two.roster.remove("us") is False
+    assert await two.roster.consumers.names() == []
+    assert await two.letters.listed() == []
+    assert await two.roster.states(0) == []
+
+
+async def test_a_subscription_that_was_removed_begins_anew(program):
+    """After its removal a subscription of the same name is a new one, also if the removal was cut short."""
+    one, two = await program(), await program()
+    await one.write(moved("a", 1), moved("a", 2))
+    await one.follow(start=0)
+    await one.handle(2)
+    await one.close()
+    await two.letters.purge(two.layout.subscriptions)  # as far as a removal got
+    await two.follow(start=0)
+    assert await two.handle(2) == ["a:1", "a:2"]
+
+
+async def test_a_consumer_that_is_removed_is_made_again(program, caplog):
+    """If somebody removes consumers of a subscription, it goes on where it was, and says so once."""
+    caplog.set_level(logging.INFO, logger="titan_state.journal")
+    one = await program()
+    subscription = await one.follow()
+    names = [f"e{number}" for number in range(12)]
+    await one.write(*(moved(name, 1) for name in names))
+    await one.handle(12)
+    for name in await one.roster.consumers.names():
+        await one.roster.consumers.remove(name)
+    await one.write(*(moved(name, 2) for name in names))
+    assert sorted(await one.handle(12)) == sorted(f"{name}:2" for name in names)
+    assert await one.gets_nothing()
+    said = [record for record in caplog.records if "gets nothing at present" in record.message]
+    assert len(said) == 1
+    await subscription.close()
+
+
+async def test_a_subscription_removed_under_a_program_is_not_made_again(program, caplog):
+    """A program whose subscription is gone goes on asking, slowly, and raises nothing."""
+    one, two = await program(), await program()
+    await one.follow()
+    await two.letters.purge(two.layout.subscriptions)
+    for name in await two.roster.consumers.names():
+        await two.roster.consumers.remove(name)
+    await until(lambda: "gets nothing at present" in caplog.text)
+    before = one.link.nc.stats["out_msgs"]
+    await asyncio.sleep(2)
+    assert one.link.nc.stats["out_msgs"] - before < 100, "it does not ask all the time"
+    assert await two.roster.consumers.names() == []
+    assert await one.subscription.fetch(9) == []
+    await two.follow(start=0)
+    await two.write(moved("a", 1))
+    async with asyncio.timeout(PATIENCE_S):
+        takers = [asyncio.create_task(one.take(1)), asyncio.create_task(two.take(1))]
+        await asyncio.wait(takers, return_when=asyncio.FIRST_COMPLETED)
+    for taker in takers:
+        taker.cancel()
+    await asyncio.gather(*takers, return_exceptions=True)
+    assert ids(one.had + two.had) == ["a:1"]
+
+
+async def test_the_floor(program):
+    """Events may be dropped up to where every subscription has had everything; None limits nothing."""
+    one = await program()
+    assert await one.roster.floor() is None
+    positions = await one.write(moved("a", 1), moved("a", 2), moved("a", 3))
+    subscription = await one.follow(start=positions[0])
+    (delivery,) = await one.take()
+    assert positions[0] <= await one.roster.floor() < positions[1]
+    await subscription.acknowledge(delivery)
+    await one.take()
+    assert await one.roster.floor() == positions[1]
+    await subscription.acknowledge(one.had[-1])
+    assert await _soon(one, "us")
+    assert await one.roster.floor() is None
+    await one.link.put(one.layout.subscription("new"), _subscription("new", 2), expected=0)
+    assert await one.roster.floor() == 2, "its consumers are still to be created"
+
+
+def _subscription(name: str, start: int) -> bytes:
+    return Known(name=name, start=start, created=later(0), seen=later(0)).written()
+
+
+async def test_states(program):
+    """It is told of each subscription how much is waiting, and whether a program has it open."""
+    one = await program()
+    await one.write(moved("a", 1), moved("b", 1), moved("a", 2))
+    await one.roster.hold("idle", 0)
+    await one.roster.hold("done", 1000)
+    done, idle = await one.roster.states(3)
+    assert (idle.name, idle.waiting, idle.holder) == ("idle", 3, None)
+    assert (done.name, done.waiting) == ("done", 0)
+    assert idle.to_dict()["created"]
+
+
+async def test_abandoned_subscriptions_expire(program):
+    """What nobody has had open for a time is removed, but nothing that is open, and what is left over of others."""
+    one, two = await program(), await program()
+    await one.follow("open")
+    await two.roster.hold("old", 0)
+    await two.roster.hold("cut short", 0)
+    await two.letters.purge(two.layout.subscription("cut short"))
+    assert await two.roster.expire(3600) == []
+    assert len(await two.roster.consumers.names()) == 10
+    assert await two.roster.expire(-1) == ["old"]
+    assert [state.name for state in await two.roster.states(0)] == ["open"]
+    assert len(await two.roster.consumers.names()) == 5
+
+
+async def test_a_server_that_is_started_again(program, nats):
+    """After the server was away, everything goes on: nothing is lost, and nothing is handed out twice."""
+    one = await program(silent_s=10.0)
+    subscription = await one.follow()
+    names = [f"e{number}" for number in range(8)]
+    await one.write(*(moved(name, seq) for name in names for seq in (1, 2)))
+    (held, *_) = await one.take(2)
+    nats.kill()
+    await until(lambda: not one.link.is_up)
+    await subscription.acknowledge(held)
+    retrying = asyncio.create_task(subscription.retry(one.had[1], due=later(0), error="no"))
+    await asyncio.to_thread(nats.start)
+    async with asyncio.timeout(PATIENCE_S):
+        await retrying
+    await subscription.acknowledge(one.had[1])
+    while len(one.had) < 16:
+        await one.handle(1)
+    assert len({delivery.event.id for delivery in one.had}) == 16
+    assert await one.gets_nothing()
+    assert await _soon(one, "us")
+
+
+async def test_it_does_not_turn_while_the_server_is_away(program, nats):
+    """While NATS is away a subscription costs next to nothing."""
+    one = await program()
+    await one.follow()
+    nats.kill()
+    await until(lambda: not one.link.is_up)
+    began = time.process_time()
+    await asyncio.sleep(2)
+    assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize("how", ["kill", "stop"])
+async def test_closing_is_bounded(program, nats, how):
+    """Closing comes to its end also when the server is gone, or stands still."""
+    one = await program()
+    subscription = await one.follow()
+    await one.write(*(moved(f"e{number}") for number in range(8)))
+    await one.take(2)
+    getattr(nats, how)()
+    began = time.monotonic()
+    await subscription.close()
+    assert time.monotonic() - began < 7
+    await subscription.close()
+    if how == "stop":
+        nats.resume()
+
+
+async def test_closing_can_be_cancelled(program, nats):
+    """Closing that is cut short leaves no task behind, and is not waited for."""
+    one = await program()
+    subscription = await one.follow()
+    await one.write(moved("a"))
+    await one.take()
+    nats.stop()
+    closing = asyncio.create_task(subscription.close())
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert time.monotonic() - began < 1
+    nats.resume()
+
+
+async def test_what_cannot_be_written_is_given_up_when_it_is_closed(program, nats):
+    """A further attempt that cannot be written down hangs nobody who leaves."""
+    one = await program()
+    subscription = await one.follow()
+    await one.write(moved("a"))
+    (delivery,) = await one.take()
+    nats.kill()
+    await until(lambda: not one.link.is_up)
+    retrying = asyncio.create_task(subscription.set_aside(delivery, error="no"))
+    await asyncio.sleep(0.2)
+    assert not retrying.done()
+    await subscription.close()
+    retrying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await retrying
+    await subscription.acknowledge(delivery)
+
+
+async def test_opening_waits_while_the_server_is_away(program, nats):
+    """A subscription that cannot be opened at present is opened later, without an error."""
+    one = await program()
+    nats.kill()
+    await until(lambda: not one.link.is_up)
+    opening = asyncio.create_task(one.follow())
+    await asyncio.sleep(0.5)
+    assert not opening.done()
+    await asyncio.to_thread(nats.start)
+    async with asyncio.timeout(PATIENCE_S):
+        await opening
+    await one.write(moved("a"))
+    assert await one.handle(1) == ["a:1"]
+
+
+async def test_a_message_that_is_no_event(program):
+    """What cannot be read ends the feed with words, and goes to another program."""
+    one = await program()
+    await one.follow()
+    await one.link.put(one.layout.event("a"), b"nonsense", replaces=False)
+    with pytest.raises(JournalDamagedError, match=r"position .* cannot be read"):
+        await one.take()
+
+
+async def test_a_filter_that_raises(program):
+    """A filter of the handler's own that raises ends its feed with its own error."""
+    one = await program()
+
+    def wants(event: object) -> bool:
+        raise ZeroDivisionError
+
+    await one.follow(wants=wants)
+    await one.write(moved("a"))
+    with pytest.raises(ZeroDivisionError):
+        await one.take()
+
+
+async def test_many_programs_wait_and_few_messages_are_sent(program):
+    """A program that waits is told that it waits still, and asks again only now and then."""
+    one = await program()
+    await one.follow()
+    await asyncio.sleep(1)
+    before = one.link.nc.stats["out_msgs"]
+    await asyncio.sleep(3)
+    assert one.link.nc.stats["out_msgs"] - before < 10
+
+
+async def test_an_event_reads_as_it_was_written(program):
+    """What the tests write is what a monitor writes."""
+    one = await program()
+    (position,) = await one.write(moved("a", 3))
+    stored = await one.reader.at(position)
+    assert event_read(stored.data) == moved("a", 3)

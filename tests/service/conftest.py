@@ -1,0 +1,36 @@
+"""What the tests of the service share: an embedded Task Service, its token, and NATS of their own."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from titan_state.emulator import TaskServiceEmulator
+
+sys.path.append(str(Path(__file__).parents[1] / "nats"))  # servers.py is there
+
+TOKEN = "secret-0123456789-never-shown"
+
+
+@pytest.fixture
+async def serve():
+    """Start embedded services; they end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(scenario=None, **options):
+            service = TaskServiceEmulator(scenario, **{"token": TOKEN, "per_minute": None, **options})
+            return await stack.enter_async_context(service)
+
+        yield start
+
+
+@pytest.fixture
+def nats(tmp_path):
+    """A NATS server with JetStream, of this test alone."""
+    from servers import Server, running
+
+    with running(Server(tmp_path / "nats")) as server:
+        yield server

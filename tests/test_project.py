@@ -23,13 +23,16 @@ TEXT = {".py", ".md", ".toml", ".cfg", ".ini", ".yml", ".yaml", ".json", ".txt",
 
 MOST_LINES = 320
 LONGER = {
-    "errors.py": 475,  # one tree, drawn in one place
+    "errors.py": 480,  # one tree, drawn in one place
     "core/tracker.py": 355,  # the door to all that is known
+    "core/budget.py": 330,  # everything that decides whether a request may be sent
     "client/service.py": 325,  # every endpoint in one place
-    "monitor/runtime.py": 340,  # what a monitor is made of, put together in one place
+    "monitor/runtime.py": 345,  # what a monitor is made of, put together in one place
     "client/outputs.py": 360,  # all that users do with outputs, in one place
-    "monitor/monitor.py": 355,  # what users do with a monitor, in one place
+    "monitor/monitor.py": 365,  # what users do with a monitor, in one place
     "core/lifecycle.py": 420,  # everything that decides whether a move is legal lives in one file
+    "journal/base.py": 350,  # one protocol, with what it hands over
+    "journal/nats/journal.py": 375,  # that protocol, with all options that a user has
 }
 
 

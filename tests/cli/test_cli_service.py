@@ -19,7 +19,9 @@ from conftest import TOKEN
 
 from titan_state.cli.subscribe import Subscribed, since_of
 from titan_state.emulator import Plan, Scenario, Step
-from titan_state.errors import ConfigurationError
+from titan_state.errors import ConfigurationError, JournalDamagedError, JournalUnavailableError
+from titan_state.monitor.subscriber import Subscriber
+from titan_state.service.setbacks import Setback
 
 BAD = "wrong-token-0123456789"
 
@@ -360,6 +362,45 @@ def test_a_second_program_of_one_name(begin, monitor, journal):
     assert second.process.wait(timeout=30) == 1
     assert second.until("is used by")["level"] == "error"
     first.ended()
+
+
+def test_a_journal_that_is_away_is_waited_for(titan, monkeypatch, journal):
+    """A journal that cannot be reached is tried again; what no waiting helps with ends it."""
+    errors = [
+        JournalUnavailableError("it is away"),
+        JournalUnavailableError("it is away"),
+        JournalDamagedError("broken"),
+    ]
+
+    async def run(self):
+        raise errors.pop(0)
+
+    monkeypatch.setattr(Subscriber, "run", run)
+    monkeypatch.setattr(Setback, "delay_s", lambda *_: 0.01)
+    arguments = ("--name", "page", "--on", "failed", "--journal", journal, "--log-format", "json", "--exec", "true")
+    result = titan("subscribe", *arguments)
+    told = [json.loads(line)["message"] for line in result.stderr.splitlines()]
+    assert (result.exit_code, told[-1]) == (1, "ended: broken")
+    assert (
+        sum("the journal cannot be followed at present; next attempt in 0.0 s: it is away" in one for one in told) == 2
+    )
+
+
+def test_every_kind_of_event_can_be_named():
+    """Statuses and the other kinds are registered as one handler, however they are written."""
+    events = ("finished,transition", "results-ready", "anomaly", "anomaly:blind", "anomaly-cleared:blind", "paused")
+    wish = Subscribed(command=("true",), events=events, name="n", journal="x", tasks=("t",), retries=0, backoff_s=2.0)
+    (handler,) = wish.handlers()
+    assert [(one.about, sorted(one.values)) for one in handler.filters] == [
+        ("finish", []),
+        ("transition", []),
+        ("results", []),
+        ("anomaly", []),
+        ("anomaly", ["blind"]),
+        ("cleared", ["blind"]),
+        ("enter", ["paused"]),
+    ]
+    assert (handler.name, handler.retries, handler.backoff, handler.tasks) == ("n", 0, 2.0, {"t"})
 
 
 def test_where_it_begins():

@@ -19,7 +19,7 @@ ALL_MOVES = "recorder"
 
 @attrs.frozen
 class Call:
-    """One call of a callback; the order of calls is that in which they began."""
+    """One call of a callback."""
 
     pid: int
     handler: str
@@ -93,11 +93,13 @@ def wrong_in_truth(written: Sequence[Written], truth: Mapping[str, Sequence[str]
     return wrong
 
 
-def wrong_in_calls(calls: Sequence[Call], written: Sequence[Written], handlers: Iterable[str]) -> list[str]:
-    """Each handler was called for everything that it is for, for nothing else, and in order for each execution."""
+def wrong_in_calls(
+    calls: Sequence[Call], done: Sequence[Call], written: Sequence[Written], handlers: Iterable[str]
+) -> list[str]:
+    """Each handler has done everything that it is for, and nothing else, and began in order for each execution."""
     known = {(one.name, one.seq): one for one in written}
     wrong = []
-    for call in calls:
+    for call in (*calls, *done):
         event = known.get((call.name, call.seq))
         if event is None or event.dest is None:
             wrong.append(f"{call.handler} was called for {call.name}:{call.seq}, which is no move that was written")
@@ -105,14 +107,18 @@ def wrong_in_calls(calls: Sequence[Call], written: Sequence[Written], handlers: 
             wrong.append(f"{call.handler} was told another {call.name}:{call.seq} than is written")
     for handler in handlers:
         firsts: dict[str, dict[int, None]] = defaultdict(dict)
+        ended: dict[str, set[int]] = defaultdict(set)
         for call in calls:
             if call.handler == handler:
                 firsts[call.name].setdefault(call.seq)
+        for call in done:
+            if call.handler == handler:
+                ended[call.name].add(call.seq)
         for name, own in by_name(written).items():
             wanted = [one.seq for one in own if one.dest in ENDS or (handler == ALL_MOVES and one.dest is not None)]
             got = list(firsts.get(name, ()))
-            if sorted(got) != wanted:
-                wrong.append(f"{handler}: of {name} it was called for {sorted(got)} instead of {wanted}")
+            if sorted(ended[name]) != wanted or sorted(got) != wanted:
+                wrong.append(f"{handler}: of {name} it has done {sorted(ended[name])} of {got} instead of {wanted}")
             elif got != wanted:
                 wrong.append(f"{handler}: of {name} it was called in the order {got}")
     return wrong

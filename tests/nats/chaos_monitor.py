@@ -24,6 +24,7 @@ handlers = Handlers()
 async def witness(event) -> None:
     """Be a handler that moves to another program with the leadership."""
     words.call("witness", event)
+    words.done("witness", event)
 
 
 async def lead() -> None:

@@ -96,9 +96,10 @@ class Program:
 
 @attrs.frozen
 class Told:
-    """What the programs have told so far."""
+    """What the programs have told so far: which calls began, and which did their work, each in this order."""
 
     calls: list[Call]
+    done: list[Call]
     takeovers: list[TakeOver]
     lost: int
 
@@ -106,6 +107,11 @@ class Told:
     def leader(self) -> int | None:
         """The process that began to lead last."""
         return self.takeovers[-1].pid if self.takeovers else None
+
+    def is_busy(self, pid: int) -> bool:
+        """Return whether a process is in the middle of a call, or waits for another attempt."""
+        begun = {call for call in self.calls if call.pid == pid}
+        return bool(begun - set(self.done))
 
 
 class Ear:
@@ -115,7 +121,7 @@ class Ear:
         self.file = file
         self._at = 0
         self._rest = b""
-        self._told = Told([], [], 0)
+        self._told = Told([], [], [], 0)
 
     def told(self) -> Told:
         """Return everything that was told so far."""
@@ -131,8 +137,8 @@ class Ear:
 
     def _take(self, one: dict) -> None:
         kind, at, pid = one.pop("kind"), one.pop("at"), one.pop("pid")
-        if kind == "call":
-            self._told.calls.append(Call(pid, **one))
+        if kind in ("call", "done"):
+            (self._told.calls if kind == "call" else self._told.done).append(Call(pid, **one))
         elif kind == "lead":
             self._told.takeovers.append(TakeOver(at, pid, one["page"]))
         else:

@@ -23,17 +23,19 @@ handlers = Handlers()
 
 @handlers.on_transition(name="recorder", since="beginning", retries=50)
 async def record(event) -> None:
-    """Tell of every move, and return a little later: a kill may come in between."""
+    """Tell of every move, and return a little later: kills come in between."""
     words.call("recorder", event)
-    await asyncio.sleep(rng.random() * 0.05)
+    await asyncio.sleep(rng.random() * 0.3)
     if rng.random() < 0.04:
         raise TemporaryError("now and then", delay=rng.random() * 0.2)
+    words.done("recorder", event)
 
 
 @handlers.on_finished(name="ends", since="beginning")
 def end(event) -> None:
     """Tell of every end, from a thread."""
     words.call("ends", event)
+    words.done("ends", event)
 
 
 async def main() -> None:

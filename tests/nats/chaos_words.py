@@ -24,5 +24,12 @@ class Words:
         os.write(self._file, f"{line}\n".encode())
 
     def call(self, handler: str, event) -> None:
-        """Append the call of a callback."""
-        self.tell("call", handler=handler, name=event.execution_id, seq=event.seq, source=event.source, dest=event.dest)
+        """Append that the call of a callback has begun."""
+        self._about("call", handler, event)
+
+    def done(self, handler: str, event) -> None:
+        """Append that a callback has done its work, and is about to return."""
+        self._about("done", handler, event)
+
+    def _about(self, kind: str, handler: str, event) -> None:
+        self.tell(kind, handler=handler, name=event.execution_id, seq=event.seq, source=event.source, dest=event.dest)

@@ -1,4 +1,4 @@
-"""The parts of a journal in NATS, put together by hand, and events and rows that are made up: for tests of each part."""
+"""The parts of a journal in NATS, put together by hand, with events and rows that are made up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
 
 import attrs
 import pytest
@@ -15,7 +16,7 @@ from titan_state.clock import SystemClock
 from titan_state.core.state import FIELDS, Row
 from titan_state.errors import JournalUnavailableError
 from titan_state.journal.base import Commit
-from titan_state.journal.nats import batch, lease, link, reading, stream
+from titan_state.journal.nats import link, reading, stream
 from titan_state.journal.nats.layout import Layout
 from titan_state.journal.nats.link import Link
 from titan_state.journal.nats.reading import Reader, Stored
@@ -32,7 +33,13 @@ def moved(name: str, seq: int, *, minutes: float = 0.0, source: str = "running",
     at = START + timedelta(minutes=minutes)
     dest = fields.pop("dest", "completed")
     return Transitioned(
-        execution_id=name, seq=seq, at=at, execution=Execution(name, dest, **fields), source=source, dest=dest, before=at
+        execution_id=name,
+        seq=seq,
+        at=at,
+        execution=Execution(name, dest, **fields),
+        source=source,
+        dest=dest,
+        before=at,
     )
 
 
@@ -114,15 +121,10 @@ async def insisting(work: Callable[[], object], seconds: float = 20.0) -> object
 
 
 async def true(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Return when a condition holds."""
+    """Return when a condition holds, or what it returns to be awaited does."""
     for _ in range(int(seconds / 0.02)):
-        if condition():
+        found = condition()
+        if await found if isawaitable(found) else found:
             return
         await asyncio.sleep(0.02)
     pytest.fail("it never came true")
-
-
-__all__ = [
-    "START", "Connect", "Parts", "batch", "be_impatient", "commit", "connecting", "insisting", "lease", "moved", "row",
-    "true",
-]

@@ -42,7 +42,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """Its address for clients of NATS."""
-        return "nats://127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def arm(self, what: str, mark: bytes = COMMIT) -> None:
         """Have something happen when a client sends a mark.

@@ -162,6 +162,7 @@ async def test_the_whole_cluster_may_fail(cluster):
     async with led(address) as journal, follower.running():
         for commit in author.lives("a", "b"):
             await append(journal, commit)
+        await follower.until_had(author)
         cluster.kill()
         with pytest.raises(JournalUnavailableError):
             await journal.append(author.commit("c", status="queued"))

@@ -1,4 +1,4 @@
-"""Messages: what is written comes back, no payload is too long, no event is lost for its length, and noise is refused."""
+"""Messages: what is written comes back, none is too long, no event is lost for its length, and noise is refused."""
 
 from __future__ import annotations
 

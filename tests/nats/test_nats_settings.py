@@ -241,8 +241,7 @@ def test_an_escaped_secret_is_never_shown(secret, kind, wrong):
 @pytest.mark.parametrize("sign", [",", "?", "/", "#", "@", ":", "%", "&", "=", "[", "]", "%2", "\\", " "])
 @pytest.mark.parametrize("left", ["", "12", "pa"])
 def test_a_secret_that_was_not_escaped_is_not_shown(sign, left):
-    """A sign that ends the user's part of an address is a mistake that many make: what was meant as a secret is
-    neither in the error nor in what the journal is called."""
+    """Where a sign ends the user's part of an address too early, what was meant as a secret is not shown either."""
     address = f"nats://user:{left}{sign}{SECRET}@host"
     try:
         settings = settings_of(address)

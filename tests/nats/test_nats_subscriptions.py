@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -206,25 +207,36 @@ async def test_a_program_that_stood_still_hands_out_nothing_old(program):
     assert await subscription.fetch(9) == []
 
 
-async def test_what_arrived_while_a_program_stood_still_is_asked_about(program):
-    """A message that waited in the connection while the process was stopped is not handed out if others have it."""
-    one, two = await program(), await program()
-    subscription = await one.follow()
-    inbox = subscription._inbox
-    await one.write(moved("a", 1))
-    await until(lambda: subscription._ready)
-    pull = inbox.pulls[one.layout.partition("a")]
-    (held,) = pull.held.values()
-    one.stand_still()
-    await two.follow()
-    assert await two.handle(1) == ["a:1"]
-    pull.held.clear()
-    subscription._ready.clear()
-    delivery = held.delivery
-    pull.held[held.sequence] = held
-    await subscription._look_up(pull, held, delivery, 1)  # as if it arrived only now
-    assert await subscription.fetch(9) == []
-    assert not pull.held
+@pytest.mark.parametrize("has_other", [True, False])
+async def test_what_arrived_while_a_program_stood_still(program, nats, has_other):
+    """A message that waited in the connection of a process that stood still is handed out if nobody else has it."""
+    one = await program()
+    await one.follow()
+    await asyncio.sleep(0.2)  # until what it asks for is at the server
+
+    async def elsewhere() -> list[str]:
+        other = await Program(nats.url).open()
+        try:
+            await other.write(moved("a", 1))
+            await asyncio.sleep(0.2)
+            if not has_other:
+                return []
+            await other.follow()
+            return await other.handle(1)
+        finally:
+            await other.close()
+
+    thread = threading.Thread(target=lambda: found.extend(asyncio.run(elsewhere())))
+    found: list[str] = []
+    thread.start()
+    thread.join(10)  # the loop stands still, as all of a process does that is stopped
+    if not has_other:
+        time.sleep(SILENT_S / 2)  # noqa: ASYNC251 - as above
+        assert await one.handle(1) == ["a:1"]
+    else:
+        assert found == ["a:1"]
+        assert await one.gets_nothing(1.5)
+    assert await _soon(one, "us")
 
 
 async def test_a_further_attempt_survives_a_crash(program):
@@ -518,7 +530,7 @@ async def test_a_server_that_is_started_again(program, nats):
     await until(lambda: not one.link.is_up)
     await subscription.acknowledge(held)
     retrying = asyncio.create_task(subscription.retry(one.had[1], due=later(0), error="no"))
-    await asyncio.to_thread(nats.start)
+    nats.start()
     async with asyncio.timeout(PATIENCE_S):
         await retrying
     await subscription.acknowledge(one.had[1])
@@ -599,7 +611,7 @@ async def test_opening_waits_while_the_server_is_away(program, nats):
     opening = asyncio.create_task(one.follow())
     await asyncio.sleep(0.5)
     assert not opening.done()
-    await asyncio.to_thread(nats.start)
+    nats.start()
     async with asyncio.timeout(PATIENCE_S):
         await opening
     await one.write(moved("a"))
@@ -613,6 +625,20 @@ async def test_a_message_that_is_no_event(program):
     await one.link.put(one.layout.event("a"), b"nonsense", replaces=False)
     with pytest.raises(JournalDamagedError, match=r"position .* cannot be read"):
         await one.take()
+
+
+async def test_a_letter_that_cannot_be_read(program, caplog):
+    """A letter that is damaged is passed over with words, wherever it comes up, and hinders nothing."""
+    one = await program()
+    await one.follow()
+    await one.link.put(one.layout.letter("us", 1), b"nonsense")
+    await one.link.put(one.layout.again("us"), b"nonsense", replaces=False)
+    await until(lambda: "cannot be delivered again" in caplog.text)
+    assert await one.letters.listed() == []
+    assert "is left alone" in caplog.text
+    await one.write(moved("a"))
+    assert await one.handle(1) == ["a:1"]
+    assert await _soon(one, "us")
 
 
 async def test_a_filter_that_raises(program):

@@ -12,13 +12,17 @@ import sys
 import threading
 import time
 
+import nats.aio.client as nats_client
 import pytest
 from conftest import TOKEN
 from waits import asked, true
 
+from titan_state.clock import SystemClock
 from titan_state.emulator import Plan, Scenario, Step
+from titan_state.errors import ConfigurationError
 from titan_state.service.accounts import Account
 from titan_state.service.fleet import ranking
+from titan_state.service.presence import BUCKET, Presence, member_name
 from titan_state.service.service import Service
 from titan_state.service.setbacks import State
 
@@ -123,43 +127,59 @@ async def test_a_standby_takes_over(serve, begin, nats, scenario):
     assert TOKEN not in "".join([*first.log, *second.log, *third.log])
 
 
-async def test_nats_goes_and_comes_back(serve, begin, nats, scenario):
-    """Without NATS neither the leader nor the one that stands by is ready; both go on by themselves when it is back."""
+async def test_a_leader_that_stood_still(serve, begin, nats, scenario):
+    """A leader that is stopped loses its place; when it goes on it says so, and stands by."""
     service = await serve(scenario)
     arguments = ("monitor", "--url", service.url, "--account", "shop", "--listen", "127.0.0.1:0")
     journal = ("--journal", f"{nats.url}?lease=1")
-    pair = [begin(*arguments, *journal) for _ in range(2)]
+    first = begin(*arguments, *journal)
+    await true(lambda: any("leads the account" in line for line in first.log))
+    second = begin(*arguments, *journal)
+    await true(lambda: any("standing by" in line for line in second.log))
+    first.process.send_signal(signal.SIGSTOP)
+    await true(lambda: any("leads the account" in line for line in second.log))
+    first.process.send_signal(signal.SIGCONT)
+
+    async def stands_by():
+        return await first.status() == ({"shop": STANDS_BY}, True)
+
+    await becomes(stands_by)
+    assert any("the lead was lost" in line for line in first.log)
+    assert (await second.status()) == ({"shop": LEADS}, True)
+    for one in (first, second):
+        assert await one.ended() == 143
+
+
+async def test_nats_goes_and_comes_back(serve, begin, nats, scenario):
+    """Without NATS neither the leader nor the one that stands by is ready; all go on by themselves when it is back."""
+    service = await serve(scenario)
+    arguments = ("monitor", "--url", service.url, "--account", "shop", "--listen", "127.0.0.1:0")
+    journal = ("--journal", f"{nats.url}?lease=1")
+    members = [begin(*arguments, *journal) for _ in range(2)]
 
     async def states():
-        return [await one.status() for one in pair]
+        told = [await one.status() for one in members]
+        return sorted(state.get("shop", "") for state, _ in told), {is_ready for _, is_ready in told}
 
     async def is_well():
-        told = await states()
-        return sorted(next(iter(one[0].values()), "") for one in told) == [LEADS, STANDS_BY] and all(
-            one[1] for one in told
-        )
+        others = [STANDS_BY] * (len(members) - 1)
+        return await states() == ([LEADS, *others], {True})
+
+    async def is_told():
+        return (await states())[1] == {False}
 
     await becomes(is_well)
     nats.kill()
-
-    async def is_told():
-        return not any(is_ready for _, is_ready in await states())
-
     await becomes(is_told)
-    late = begin(*arguments, *journal)
+    members.append(begin(*arguments, *journal))
 
     async def waits():
-        return (await late.status())[0] == {"shop": "waiting"}
+        return (await members[-1].status())[0] == {"shop": "waiting"}
 
     await becomes(waits)
     nats.restart()
-    await becomes(is_well)
-
-    async def stands_by():
-        return await late.status() == ({"shop": STANDS_BY}, True)
-
-    await becomes(stands_by, seconds=60)
-    for one in (*pair, late):
+    await becomes(is_well, seconds=60)
+    for one in members:
         assert await one.ended() == 143
 
 
@@ -234,7 +254,7 @@ class Member:
 
 
 async def test_accounts_are_spread(serve, nats, scenario):
-    """Each member leads the accounts for which it ranks first; they move with members that come and go, and no others."""
+    """Each member leads the accounts for which it ranks first; none moves but for members that come and go."""
     service = await serve(scenario)
     address = f"{nats.url}?lease=1"
     members = {name: Member(service, address, name) for name in ("one", "two")}
@@ -287,7 +307,7 @@ async def test_a_refused_member_is_passed_over(serve, nats, scenario):
     await asyncio.wait(tasks)
 
 
-async def test_members_that_cannot_be_seen(serve, nats, scenario, monkeypatch, caplog):
+async def test_members_that_cannot_be_seen(serve, nats, scenario, caplog):
     """Where presence cannot be told, as a permission is missing, accounts are led all the same."""
     service = await serve(scenario)
     nats.configure(
@@ -305,3 +325,46 @@ async def test_members_that_cannot_be_seen(serve, nats, scenario, monkeypatch, c
     task.cancel()
     await asyncio.wait((task,))
     assert json.dumps(one.status())
+
+
+async def test_what_others_write_is_borne(nats, caplog):
+    """Nonsense in the bucket is passed over; a mistake of ours is told, and then nobody is waited for."""
+    address, mistakes = f"{nats.url}?lease=1", []
+
+    def able():
+        if mistakes:
+            raise mistakes[0]
+        return ["shop"]
+
+    pair = [Presence(address, SystemClock(), able=able, member=name) for name in ("one", "two")]
+    tasks = [asyncio.create_task(one.run()) for one in pair]
+    first, second = ranking("shop", ("one", "two"))
+    behind = next(one for one in pair if one.member == second)
+    try:
+        await true(lambda: behind.fleet.rank("shop") == 1)
+        link = nats_client.Client()
+        await link.connect(nats.url)
+        for name, value in (("x", b"\xff{"), ("y", b"[1, null]"), ("z", b"7")):
+            await link.jetstream().publish(f"$KV.{BUCKET}.{name}", value)
+        await link.close()
+        await asyncio.sleep(0.5)
+        assert behind.fleet.members("shop") == [first, second]
+        begun = time.monotonic()
+        await behind.until_turn("shop")
+        assert 0.9 < time.monotonic() - begun < 5
+        mistakes.append(ZeroDivisionError("a bug"))
+        await true(lambda: "ZeroDivisionError" in caplog.text)
+        await true(lambda: behind.fleet.members("shop") == [second])
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def test_names_of_members():
+    """A member has a name that a key can have, its own for each process; another one is checked."""
+    assert member_name() != member_name()
+    assert re.fullmatch(r"[A-Za-z0-9-]+", member_name())
+    for name in ("", "a b", "a.b", "x" * 65, "*"):
+        with pytest.raises(ConfigurationError, match="a member is named by"):
+            Presence("nats://host:4222", SystemClock(), able=list, member=name)

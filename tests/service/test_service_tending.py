@@ -367,6 +367,19 @@ async def test_ending_is_bounded(serve, scenario, tmp_path, caplog):
         left.cancel()
 
 
+async def test_an_account_that_does_not_end_is_said(tmp_path, monkeypatch, caplog):
+    """What does not heed the end is cancelled when its time is up, and the log says so."""
+    monkeypatch.setattr("titan_state.service.service.GRACE_S", 0.0)
+    tended = Service([Account(url="https://api.example", token=TOKEN)], tmp_path / "j.db", drain_s=0.1)
+    tended.tendings[0].run = lambda: asyncio.sleep(600)
+    task = asyncio.create_task(tended.run())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait((task,), timeout=5)
+    assert task.cancelled()
+    assert "did not come to an end in time: https://api.example" in caplog.text
+
+
 def test_a_clock_moved_by_hand_is_enough():
     """Nothing begins before it is run."""
     one = Tending(Account(url="https://api.example", token=TOKEN), "memory:", clock=ManualClock())

@@ -46,8 +46,8 @@ Journal = Annotated[
         "--journal",
         envvar="TITAN_JOURNAL",
         metavar="ADDRESS",
-        help="Where it is written down: sqlite:///path. By default a file for each account and URL in the state "
-        "directory.",
+        help="Where it is written down: sqlite:///path, or nats://host:4222. By default a file for each account and "
+        "URL in the state directory.",
     ),
 ]
 NoJournal = Annotated[bool, typer.Option("--no-journal", help="Write nothing down, whatever --journal says.")]

@@ -20,7 +20,7 @@ from nats.js import errors as js_errors
 
 from titan_state.clock import within
 from titan_state.errors import ConfigurationError, JournalError, shorten
-from titan_state.journal.nats.lease import bucket_of
+from titan_state.journal.nats.buckets import bucket_of
 from titan_state.journal.nats.link import Link
 from titan_state.journal.nats.settings import environment, settings_of
 from titan_state.service.fleet import Fleet
@@ -47,6 +47,8 @@ AGAIN_S: Final = 5.0
 
 MOST_MEMBERS: Final = 1000
 
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 
 class Presence:
     """Our place in a fleet. It is a `titan_state.service.turns.Turns`.
@@ -67,7 +69,14 @@ class Presence:
             clock: The time.
             able: Returns the accounts that this member is able to tend, or tends.
             member: Who we are, by default the machine and the process.
+
+        Raises:
+            ConfigurationError: The name cannot be one.
         """
+        if member is not None and not _NAME.fullmatch(member):
+            raise ConfigurationError(
+                f"a member is named by up to 64 letters, digits, - and _, not by {shorten(repr(member))}"
+            )
         self._settings = settings_of(address, environment())
         self.member = member or member_name()
         self.fleet = Fleet(self.member)
@@ -86,14 +95,20 @@ class Presence:
                 bucket, self.lease_s = await bucket_of(link, BUCKET, self._settings, self._settings.lease_s)
                 await self._beat(link, bucket)
             except (JournalError, ConfigurationError) as error:
-                self.fleet.lost_sight()
-                self._has_looked.set()
+                self._lost_sight()
                 if not self._is_told:
                     logger.warning("other members cannot be seen: whoever is first leads: %s", error)
                     self._is_told = True
+            except Exception:
+                self._lost_sight()
+                logger.exception("a mistake in titan_state: other members cannot be seen for a while")
             finally:
                 await link.close()
             await self._clock.sleep(AGAIN_S)
+
+    def _lost_sight(self) -> None:
+        self.fleet.lost_sight()
+        self._has_looked.set()
 
     async def _beat(self, link: Link, bucket: KeyValue) -> None:
         try:

@@ -140,7 +140,8 @@ class Service:
         try:
             await within(self._clock, self._drain_s + GRACE_S, asyncio.wait(everything))
         except TimeoutError:
-            logger.error("%d accounts did not come to their end in time", sum(not task.done() for task in tasks))  # noqa: TRY400 - the traceback would show this wait, nothing else
+            late = [one.account.label for one, task in zip(self.tendings, tasks, strict=True) if not task.done()]
+            logger.error("did not come to an end in time: %s", shorten(", ".join(late)))  # noqa: TRY400 - the traceback would show this wait, nothing else
         finally:
             for task in everything:
                 task.cancel()

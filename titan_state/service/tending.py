@@ -135,8 +135,8 @@ class Tending:
         reasons = [self._reason] if self._reason else [] if is_ready else [f"it is {self.state}"]
         if self._leaving.is_set():
             is_ready, reasons = False, [*reasons, "the service is ending"]
-        if self.state is State.STANDING_BY and (trouble := self._trouble()) is not None:
-            is_ready, reasons = False, [*reasons, f"the journal: {trouble}"]
+        if self.state is State.STANDING_BY and self._journal is not None and self._journal.trouble is not None:
+            is_ready, reasons = False, [*reasons, f"the journal: {self._journal.trouble}"]
         if monitor is not None:
             health = monitor.health()
             is_ready, reasons, backlog = is_ready and health.is_ready, [*reasons, *health.reasons], health.backlog
@@ -150,11 +150,6 @@ class Tending:
             backlog=backlog,
             reasons=tuple(reasons),
         )
-
-    def _trouble(self) -> str | None:
-        """Return what is the matter with the journal that is stood by for; that it is not led is not."""
-        trouble = None if self._journal is None else self._journal.trouble
-        return None if trouble is None or trouble.endswith("is not held") else trouble
 
     def _doubts(self) -> bool:
         """Return whether the last refusal may last: nothing was answered since, and it is not long ago."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("titan_state.journal")
 
 TICK_S: Final = 0.5
-"""How often it is looked whether something is to be asked again, or to be told the server."""
+"""How often it is looked whether something is to be asked again, or to be told the server; at the most."""
 
 CLOSE_S: Final = 5.0
 """How long closing may take."""
@@ -212,7 +212,7 @@ class Inbox:
 
     async def _keep(self) -> None:
         while True:
-            await self._clock.sleep(TICK_S)
+            await self._clock.sleep(min(TICK_S, self.fresh_s / 2))
             try:
                 await self._look()
             except Exception:  # a mistake of ours: it is tried again

@@ -5,65 +5,42 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import ssl
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from titan_state.clock import Clock, SystemClock
-from titan_state.errors import ConfigurationError, JournalError, MonitorClosedError, PayloadError, shorten
+from titan_state.errors import (
+    ConfigurationError,
+    JournalError,
+    JournalUnavailableError,
+    MonitorClosedError,
+    PayloadError,
+    shorten,
+)
 from titan_state.journal.base import BEGINNING, Commit
 from titan_state.journal.nats import stream
-from titan_state.journal.nats.layout import Layout
-from titan_state.journal.nats.lease import BUCKET, NatsLease, bucket_of
-from titan_state.journal.nats.letters import Letters
+from titan_state.journal.nats.leading import Leading
 from titan_state.journal.nats.link import Link
 from titan_state.journal.nats.messages import row_read
-from titan_state.journal.nats.reading import Reader
-from titan_state.journal.nats.roster import Roster
+from titan_state.journal.nats.parts import Parts
 from titan_state.journal.nats.settings import Settings, environment, settings_of
 from titan_state.journal.nats.subscription import NatsSubscription
-from titan_state.journal.nats.talk import Talk
-from titan_state.journal.nats.upkeep import Upkeep, days_ago
-from titan_state.journal.nats.writer import LARGEST_COMMIT, Writer
+from titan_state.journal.nats.writer import LARGEST_COMMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from titan_state.core.events import Event
     from titan_state.core.state import Row, State
     from titan_state.journal.base import Letter, Since, SubscriptionState
+    from titan_state.journal.nats.lease import NatsLease
 
 logger = logging.getLogger("titan_state.journal")
 
 LOOK_S: Final = 1.0
 """How often it is looked for a stream that is still to be made, and for events that others have written."""
-
-FIRST_UPKEEP_S: Final = 60.0
-UPKEEP_S: Final = 3600.0
-"""How often what is beyond the limits is dropped; for the first time a minute after the start."""
-
-
-class Parts:
-    """What works on the stream of one account.
-
-    Attributes:
-        layout: Where things are in it.
-        reader: Reads it.
-        roster: Knows its subscriptions.
-        letters: Knows which deliveries failed.
-        upkeep: Keeps it in order.
-        talk: Asks the monitor that leads, or answers.
-    """
-
-    def __init__(self, link: Link, layout: Layout) -> None:
-        self.layout = layout
-        self.reader = Reader(link, layout)
-        self.roster = Roster(link, layout, self.reader, link.clock)
-        self.letters = Letters(link, layout, self.reader, link.clock)
-        self.upkeep = Upkeep(link, layout, self.reader, self.roster)
-        self.talk = Talk(link, layout)
 
 
 class NatsJournal:
@@ -152,16 +129,12 @@ class NatsJournal:
         self._stands_by = stands_by
         self._clock = clock or SystemClock()
         self._link = Link(self._settings, self._clock)
-        self._holder = f"process {os.getpid()} on {socket.gethostname()}"
         self._parts: Parts | None = None
-        self._writer: Writer | None = None
-        self._lease: NatsLease | None = None
-        self._turn = asyncio.Lock()
+        self._leading: Leading | None = None
         self._head = 0
         self._looked_at = float("-inf")
         self._several: Sequence[str] = ()  # the accounts that there are, where it is not clear which one is meant
         self._open: dict[str, NatsSubscription] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._is_open = False
 
     def __repr__(self) -> str:
@@ -175,12 +148,16 @@ class NatsJournal:
     @property
     def head(self) -> int:
         """The position of the last event, as far as is known; 0 before the first."""
-        return self._head if self._writer is None else self._writer.head
+        return self._head if self._leads is None else self._leads.writer.head
 
     @property
     def lease(self) -> NatsLease | None:
         """What says whether the monitor leads still; None as long as it does not lead."""
-        return self._lease
+        return None if self._leading is None else self._leading.lease
+
+    @property
+    def _leads(self) -> Leading | None:
+        return self._leading if self._leading is not None and self._leading.has_begun else None
 
     @property
     def trouble(self) -> str | None:
@@ -191,9 +168,14 @@ class NatsJournal:
             self._link.ensure_up()
         except JournalError as error:
             return str(error)
-        if self._lease is not None and not self._lease.is_held:
-            return f"the lease on account {shorten(str(self.account))} is not held"
+        if self._leads is not None and not self._leads.lease.is_held:
+            return "the lease is not held, so no request is sent"
         return None
+
+    @property
+    def leader(self) -> str | None:
+        """Who leads, while it is waited for."""
+        return None if self._leading is None else self._leading.lease.leader
 
     async def open(self) -> None:
         """Connect; a stream that is there is found."""
@@ -237,10 +219,19 @@ class NatsJournal:
             f"there is no journal at {self.name} so far: a monitor makes it, as in titan-state monitor --journal nats://…"
         )
 
+    async def _is_found(self) -> bool:
+        try:
+            return self._parts is not None or await self._find()
+        except JournalUnavailableError as error:
+            if not self._stands_by:
+                raise
+            logger.debug("it cannot be looked for the stream: %s", error)
+            return False
+
     async def _attached(self) -> Parts:
         """Return what works on the stream, once it is there."""
         is_told = False
-        while self._parts is None and not await self._find():
+        while not await self._is_found():
             if self._several or not self._stands_by:
                 break
             if not is_told:
@@ -251,36 +242,23 @@ class NatsJournal:
 
     async def lead(self, account: str) -> State:
         """Wait until no other monitor leads, take its place, and return what it knew."""
-        if self.account is not None and self.account != account and self._settings.account is not None:
+        if self._settings.account not in (None, account):
             raise ConfigurationError(
-                f"the address of the journal says account {shorten(self.account)}, the monitor {shorten(account)}: "
-                "leave one of them out"
+                f"the address of the journal says account {shorten(str(self.account))}, the monitor "
+                f"{shorten(account)}: leave one of them out"
             )
         self.account = account
         self._parts = Parts(self._link, await stream.ensured(self._link, account, self._settings))
-        bucket, lease_s = await bucket_of(self._link, BUCKET, self._settings, self._settings.lease_s)
-        self._lease = NatsLease(self._link, bucket, account, lease_s, self._holder)
-        await self._lease.acquire(stands_by=self._stands_by)
-        writer = Writer(self._link, self._parts.layout, self._parts.reader, self._holder)
-        self._lease.keep(writer.still_ours)
-        self._lease.succeeds = await writer.take_over()
-        state = await writer.restore()
-        self._writer = writer
-        logger.info("leading %s, in epoch %d", shorten(account), writer.epoch)
-        self._begin(self._keep_in_order(), "titan_state journal upkeep")
-        return state
+        leading = Leading(self._parts, self._settings)
+        await leading.prepare()
+        self._leading = leading
+        return await leading.begin(stands_by=self._stands_by)
 
     async def append(self, commit: Commit) -> Sequence[int]:
         """Write down events and what is known after them; return when that is durable."""
-        writer, lease = self._writer, self._lease
-        if writer is None or lease is None:
+        if self._leads is None:
             raise JournalError("nothing can be appended to a journal that is not led: see Journal.lead")
-        async with self._turn:
-            try:
-                return await writer.append(commit)
-            except JournalError as error:
-                lease.note(error)
-                raise
+        return await self._leads.append(commit)
 
     async def subscribe(
         self,
@@ -308,7 +286,7 @@ class NatsJournal:
     async def poll(self) -> bool:
         """Return whether others have written something since the last call; they are asked once a second at most."""
         now = self._clock.time()
-        if self._writer is not None or self._parts is None or now - self._looked_at < LOOK_S:
+        if self._leads is not None or self._parts is None or now - self._looked_at < LOOK_S:
             return False
         self._looked_at = now
         before = self._head
@@ -321,11 +299,8 @@ class NatsJournal:
             await asyncio.gather(*(one.close() for one in self._open.values()), return_exceptions=True)
             if self._parts is not None:
                 await self._parts.talk.close()
-            for task in tuple(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            if self._lease is not None:
-                await self._lease.release()
+            if self._leading is not None:
+                await self._leading.end()
         finally:
             self._is_open = False
             await self._link.close()
@@ -394,33 +369,3 @@ class NatsJournal:
     async def verify(self) -> list[str]:
         """Look whether everything in it is in order; return what is not, in words."""
         return await self._there.upkeep.verify()
-
-    # Upkeep.
-
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _keep_in_order(self) -> None:
-        await self._clock.sleep(FIRST_UPKEEP_S)
-        while True:
-            try:
-                await self._tidy()
-            except (JournalError, PayloadError) as error:
-                logger.warning("the journal could not be kept in order: %s", error)
-            await self._clock.sleep(UPKEEP_S)
-
-    async def _tidy(self) -> None:
-        settings, parts = self._settings, self._there
-        for name in await parts.roster.expire(settings.age_s):
-            logger.warning(
-                "subscription %s was removed: no program has had it open for %g days", name, settings.age_s / 86_400
-            )
-        for known in await parts.roster.known():
-            await parts.letters.trim(known.name)
-        await parts.upkeep.prune(days_ago(settings.age_s, self._clock.now()), settings.max_events)
-        await parts.upkeep.forget_finished(self._raise_floor)
-
-    async def _raise_floor(self, floor: int, horizon: float) -> None:
-        await self.append(Commit(floor=floor, horizon=horizon))

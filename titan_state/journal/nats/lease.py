@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 from nats.js import errors as js_errors
-from nats.js.api import StorageType
 
 from titan_state.clock import within
 from titan_state.errors import (
-    ConfigurationError,
     JournalError,
     JournalInUseError,
     JournalUnavailableError,
@@ -28,7 +26,6 @@ from titan_state.errors import (
 )
 from titan_state.journal.nats.layout import account_token
 from titan_state.journal.nats.link import WrongSequenceError
-from titan_state.journal.nats.settings import LEASE_S
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
     from nats.js.kv import KeyValue
 
     from titan_state.journal.nats.link import Link
-    from titan_state.journal.nats.settings import Settings
 
 logger = logging.getLogger("titan_state.journal")
 
@@ -85,6 +81,7 @@ class NatsLease:
     Attributes:
         lease_s: How long it lasts without being renewed.
         succeeds: Whether another monitor led before.
+        leader: Who has it, while it is waited for.
     """
 
     def __init__(self, link: Link, bucket: KeyValue, account: str, lease_s: float, holder: str) -> None:
@@ -99,6 +96,7 @@ class NatsLease:
         """
         self.lease_s = lease_s
         self.succeeds = False
+        self.leader: str | None = None
         self._link = link
         self._bucket = bucket
         self._key = account_token(account)
@@ -155,24 +153,23 @@ class NatsLease:
             JournalInUseError: Another monitor has it, and it is not waited for.
             JournalUnavailableError: NATS cannot be asked.
         """
-        known = None
         while True:
+            known = self.leader
             try:
-                other = await self._take()
+                self.leader = await self._take()
             except JournalUnavailableError as error:
                 if not stands_by:
                     raise
                 if known is not None:
                     logger.info("standing by: it cannot be asked who leads: %s", error)
-                other = known = None
+                self.leader = None
             else:
-                if other is None:
+                if self.leader is None:
                     return
                 if not stands_by:
-                    raise JournalInUseError(f"{other} leads this account: there is one monitor at a time")
-                if other != known:
-                    logger.info("standing by: %s leads %s", shorten(other), self._account)
-                    known = other
+                    raise JournalInUseError(f"{self.leader} leads this account: there is one monitor at a time")
+                if self.leader != known:
+                    logger.info("standing by: %s leads %s", shorten(self.leader), self._account)
             await self._link.clock.sleep(self.lease_s / ATTEMPTS)
 
     async def _take(self) -> str | None:
@@ -278,53 +275,3 @@ class NatsLease:
             await self._link.do(self._bucket.delete(self._key, last=revision), "take the lease back")
         except (WrongSequenceError, JournalUnavailableError) as error:  # it expires
             logger.debug("the lease could not be given back: %s", error)
-
-
-async def bucket_of(link: Link, name: str, settings: Settings, ttl_s: float | None) -> tuple[KeyValue, float]:
-    """Return a bucket whose keys expire, and after how many seconds; it is made if it is missing.
-
-    Args:
-        link: The connection.
-        name: Its name.
-        settings: On how many servers it is kept.
-        ttl_s: The time to live that is wanted, None for any.
-
-    Raises:
-        ConfigurationError: It has another time to live.
-    """
-
-    async def find() -> KeyValue | None:
-        try:
-            return await link.js.key_value(name)
-        except js_errors.NotFoundError:
-            return None
-
-    async def make() -> None:
-        try:
-            await link.js.create_key_value(
-                bucket=name,
-                ttl=LEASE_S if ttl_s is None else ttl_s,
-                replicas=settings.replicas,
-                storage=StorageType.FILE,
-                description="titan_state: who is there",
-            )
-        except js_errors.BadRequestError as error:
-            if error.err_code != 10058:  # made by another one meanwhile
-                raise
-
-    found = await link.do(find(), f"open the bucket {name}")
-    if found is None:
-        await link.do(make(), f"make the bucket {name}")
-        found = await link.do(link.js.key_value(name), f"open the bucket {name}")
-    status = await link.do(found.status(), f"tell of the bucket {name}")
-    has_s = status.ttl
-    if not has_s:
-        raise ConfigurationError(
-            f"keys of the bucket {name} at {link.name} never expire: remove it (nats kv del {name}); it is made anew"
-        )
-    if ttl_s is not None and abs(has_s - ttl_s) > 0.001:
-        raise ConfigurationError(
-            f"keys of the bucket {name} at {link.name} expire after {has_s:g} s, not {ttl_s:g} s: leave lease out, "
-            f"give lease={has_s:g}, or end all monitors and remove the bucket (nats kv del {name})"
-        )
-    return found, has_s

@@ -167,10 +167,14 @@ class Roster:
         return gone
 
     async def _hold(self, name: str, start: int) -> Known:
-        known = await self._written(name, start)
-        known = attrs.evolve(known, ack_wait_s=await self.consumers.ensure(known))
+        while True:
+            known = await self._written(name, start)
+            ack_wait_s = await self.consumers.ensure(known)
+            there = await self.find(name)
+            if there is not None and there.mark == known.mark:  # else it was removed meanwhile
+                break
         await self.seen(name)
-        return known
+        return attrs.evolve(known, ack_wait_s=ack_wait_s)
 
     async def _written(self, name: str, start: int) -> Known:
         """Return the subscription that is written down, by us if there was none."""

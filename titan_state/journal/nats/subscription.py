@@ -38,6 +38,9 @@ logger = logging.getLogger("titan_state.journal")
 DEAD_BETWEEN: Final = 500
 """After how many dead letters it is looked whether there are too many of them."""
 
+MOST_READY: Final = 100
+"""When more deliveries than this were offered and not fetched, those that are not here any more are forgotten."""
+
 
 class NatsSubscription:
     """What one handler has had of the log. See `titan_state.journal.base.Subscription`."""
@@ -153,11 +156,10 @@ class NatsSubscription:
 
     async def _received(self, pull: Pull, held: Held, message: Msg, number: int | None) -> None:
         """Take in a message that was not here before; with the number of its delivery, it may not be ours any more."""
+        if pull.partition is None:
+            await self._received_again(pull, held, message.data)
+            return
         try:
-            if pull.partition is None:
-                kept = Kept.read(message.data, held.sequence)
-                self._inbox.errands.begin(self._look_again(pull, held, kept))
-                return
             event = event_read(message.data)
             is_wanted = self._wants(event)
         except PayloadError as error:
@@ -177,6 +179,16 @@ class NatsSubscription:
             self._inbox.errands.begin(self._look_up(pull, held, held.delivery, number))
         else:
             self._offer(pull, held, held.delivery)
+
+    async def _received_again(self, pull: Pull, held: Held, data: bytes) -> None:
+        """Take in a message that has a dead letter delivered once more."""
+        try:
+            kept = Kept.read(data, held.sequence)
+        except PayloadError as error:
+            logger.error("what is at position %d cannot be delivered again: %s", held.sequence, error)  # noqa: TRY400 - the words say it all
+            await self._settle(pull, held)
+        else:
+            self._inbox.errands.begin(self._look_again(pull, held, kept))
 
     async def _look_up(self, pull: Pull, held: Held, delivery: Delivery, number: int | None) -> None:
         """Offer a delivery with how often it was tried before, if it is ours still."""
@@ -215,6 +227,8 @@ class NatsSubscription:
 
     def _offer(self, pull: Pull, held: Held, delivery: Delivery) -> None:
         held.delivery = delivery
+        if len(self._ready) >= MOST_READY:  # nobody fetches: most of it was let go already
+            self._ready = deque(one for one in self._ready if self._inbox.is_here(*one))
         self._ready.append((pull, held))
         self._notify()
 

@@ -82,6 +82,11 @@ def told(count: int) -> tuple[list[Event], list[Row]]:
     return events[:count], rows[:count]
 
 
+def newest(rows: list[Row]) -> list[Row]:
+    """Return the last row of each execution: a monitor writes one state of each with a batch."""
+    return list({row[0]: row for row in rows}.values())
+
+
 @contextmanager
 def server() -> Iterator[str]:
     """Have a server with JetStream run, with files that are not there yet; hand out its address."""
@@ -117,7 +122,8 @@ def write_ours(events: list[Event], rows: list[Row], batch: int) -> float:
         await journal.lead(ACCOUNT)
         began = time.perf_counter()
         for first in range(0, len(events), batch):
-            await journal.append(Commit(events=events[first : first + batch], records=rows[first : first + batch]))
+            span = slice(first, first + batch)
+            await journal.append(Commit(events=events[span], records=newest(rows[span])))
         seconds = time.perf_counter() - began
         await journal.close()
         return seconds
@@ -131,7 +137,10 @@ def write_plain(events: list[Event], rows: list[Row], batch: int) -> float:
     layout = Layout(ACCOUNT)
     head = Head(epoch=1, mark=secrets.token_hex(8), holder="process 1 on this machine").written()
     bodies = [(layout.event(one.execution_id), event_written(one, MOST), {"Titan-Epoch": "1"}) for one in events]
-    states = [(layout.record(str(row[0])), row_written(row, MOST), {"Nats-Rollup": "sub"}) for row in rows]
+    states = [
+        [(layout.record(str(row[0])), row_written(row, MOST), {"Nats-Rollup": "sub"}) for row in newest(part)]
+        for part in (rows[first : first + batch] for first in range(0, len(rows), batch))
+    ]
 
     async def work(url: str) -> float:
         nc = await nats.connect(url)
@@ -140,9 +149,8 @@ def write_plain(events: list[Event], rows: list[Row], batch: int) -> float:
         expected = 0
         began = time.perf_counter()
         for first in range(0, len(events), batch):
-            span = slice(first, first + batch)
             heading = {"Nats-Rollup": "sub", "Nats-Expected-Last-Subject-Sequence": str(expected)}
-            messages = [(layout.head, head, heading), *bodies[span], *states[span]]
+            messages = [(layout.head, head, heading), *bodies[first : first + batch], *states[first // batch]]
             name = secrets.token_hex(8)
             for number, (subject, payload, own) in enumerate(messages, start=1):
                 headers = {"Nats-Batch-Id": name, "Nats-Batch-Sequence": str(number), **own}

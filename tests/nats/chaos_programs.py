@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 from chaos_checks import Call, TakeOver
-from servers import die_with_parent
+from servers import die_with_parent, halt
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -87,7 +87,7 @@ class Program:
     def stop(self) -> None:
         """Have it stand still (SIGSTOP)."""
         assert self.is_running, f"{self.name} has ended by itself: {self.said()}"
-        os.kill(self.pid, signal.SIGSTOP)
+        halt(self.pid)
 
     def resume(self) -> None:
         """Have it go on."""

@@ -51,6 +51,13 @@ def die_with_parent() -> None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def halt(pid: int) -> None:
+    """Have a process of ours stand still (SIGSTOP), and return when all its threads do."""
+    os.kill(pid, signal.SIGSTOP)
+    if hasattr(os, "waitid"):
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+
+
 def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens on at present; another program may be faster, so be ready to ask again."""
     rng = random.Random(os.urandom(8))  # not the global one: every worker of a run is given the same seed for that
@@ -212,7 +219,7 @@ class Server:
 
     def stop(self) -> None:
         """Have it stand still, with its connections open (SIGSTOP)."""
-        os.kill(self._alive(), signal.SIGSTOP)
+        halt(self._alive())
 
     def resume(self) -> None:
         """Have it go on after `stop`."""

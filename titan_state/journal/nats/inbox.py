@@ -33,6 +33,9 @@ TICK_S: Final = 0.5
 CLOSE_S: Final = 5.0
 """How long closing may take."""
 
+QUIET_S: Final = 1.0
+"""How long closing waits for what is about to be delivered."""
+
 AWAY_S: Final = 0.2
 """How often closing looks whether there is a server that waits for a farewell."""
 
@@ -112,8 +115,7 @@ class Inbox:
             return
         self.errands.close()
         self._line.is_ended = True
-        farewell = self._line.hang_up(self.pulls[-1].consumer, self._let_go_of_all)
-        works = [asyncio.ensure_future(one) for one in (farewell, self._clock.sleep(CLOSE_S), self._until_away())]
+        works = [asyncio.ensure_future(one) for one in (self._leave(), self._clock.sleep(CLOSE_S), self._until_away())]
         try:
             await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -123,6 +125,26 @@ class Inbox:
             for pull in self.pulls:
                 pull.held.clear()
             await self._line.close()
+
+    async def _leave(self) -> None:
+        if self._link.is_up:
+            quiet = asyncio.ensure_future(self._until_quiet())
+            quiet.add_done_callback(_taken)
+            try:
+                await asyncio.wait((quiet,), timeout=QUIET_S)
+            finally:
+                quiet.cancel()
+        await self._line.hang_up(self.pulls[-1].consumer, self._let_go_of_all)
+
+    async def _until_quiet(self) -> None:
+        """Wait for what the server is about to deliver here.
+
+        What is on its way within the server when nobody is interested any more comes to nobody until it is missed.
+        """
+        while asking := [pull.consumer for pull in self.pulls if pull.is_asking]:
+            states = await self.consumers.states(asking)
+            if not any(state.pending and not state.outstanding for state in states.values()):
+                return
 
     async def _let_go_of_all(self) -> None:
         for pull in self.pulls:

@@ -347,8 +347,7 @@ class NatsJournal:
 
     async def subscriptions(self) -> list[SubscriptionState]:
         """Return all subscriptions, by name."""
-        await self._look()
-        return await self._there.roster.states(self.head)
+        return await self._there.roster.states()
 
     async def unsubscribe(self, name: str) -> bool:
         """Remove a subscription with everything that it has not had."""

@@ -236,12 +236,6 @@ class Letters:
                 await self._link.put(subject, again.written(), expected=kept.sequence)
         return [letter for _, letter in found]
 
-    async def drop(self, event_ids: Iterable[str], subscription: str | None = None) -> list[Letter]:
-        """Remove dead letters, of all subscriptions or one; return those."""
-        found = await self._dead(event_ids, subscription)
-        await all_of(partial(self.remove, kept.subscription, kept.position) for kept, _ in found)
-        return [letter for _, letter in found]
-
     async def drop_all(self, name: str) -> None:
         """Remove everything of a subscription."""
         await self.purge(self._layout.letters(name))

@@ -101,7 +101,7 @@ class Line:
         nc, receiver = self._link.nc, self._receiver
         if receiver is None or not self._link.is_up:
             return
-        # First the server is told that nobody is interested, so that it delivers what is let go of to others. What is
+        # The server is told first that nobody is interested, so that it delivers what is let go of to others. What is
         # on its way here is let go of, too: Subscription.unsubscribe would drop it. And not Subscription.drain: when
         # the flush in it is cut short, nats-py stops reading as soon as its answer comes.
         await nc._send_unsubscribe(receiver._id)  # noqa: SLF001 - see above

@@ -108,6 +108,11 @@ class Pull:
         return now >= self._again
 
     @property
+    def is_asking(self) -> bool:
+        """Whether a request is at the server, as far as is known."""
+        return self._asked is not None
+
+    @property
     def is_repeated(self) -> bool:
         """Whether the request before has ended in a way that may have cost an answer of ours as well."""
         return self._asked is not None or self._refusals > 0

@@ -103,13 +103,8 @@ class Roster:
         stored = await self._reader.last(self._layout.subscription(name))
         return None if stored is None else Known.read(stored)
 
-    async def states(self, head: int = 0) -> list[SubscriptionState]:
-        """Return how far all subscriptions have come, by name.
-
-        Args:
-            head: The position of the last event; not needed, since the server counts what is waiting.
-        """
-        del head
+    async def states(self) -> list[SubscriptionState]:
+        """Return how far all subscriptions have come, by name."""
         counts = await self.letters.counts()
         return [await self._state(one, *counts.get(one.name, (0, 0))) for one in await self.known()]
 

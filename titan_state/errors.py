@@ -255,8 +255,7 @@ class JournalInUseError(JournalError):
 
 
 class LeadershipLostError(JournalError):
-    """Another monitor leads the account now. This one has ended, so that two never work at the same time; enter a new
-    one, which stands by."""
+    """Another monitor leads the account now. This one has ended; another one, entered anew, stands by."""
 
 
 class JournalVersionError(JournalError):

@@ -36,8 +36,10 @@ class Program:
 
     Attributes:
         name: What it is called.
-        pid: The number of its process.
+        is_struck: Whether it was killed, and not started again.
     """
+
+    is_struck = False
 
     def __init__(self, name: str, script: str, arguments: list[object], place: Path, env: Mapping[str, str]) -> None:
         self.name = name
@@ -63,6 +65,7 @@ class Program:
 
     def launch(self) -> None:
         """Start it."""
+        self.is_struck = False
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 self._command,
@@ -81,12 +84,17 @@ class Program:
 
     def strike(self) -> None:
         """Kill it; it must not have ended by itself."""
-        assert self.is_running, f"{self.name} has ended by itself: {self.said()}"
+        self.check()
+        self.is_struck = True
         self.kill()
+
+    def check(self) -> None:
+        """It runs, unless it was killed."""
+        assert self.is_struck or self.is_running, f"{self.name} has ended by itself: {self.said()}"
 
     def stop(self) -> None:
         """Have it stand still (SIGSTOP)."""
-        assert self.is_running, f"{self.name} has ended by itself: {self.said()}"
+        self.check()
         halt(self.pid)
 
     def resume(self) -> None:

@@ -71,10 +71,11 @@ class Proxy:
 
     async def release(self) -> None:
         """Send what was held back, late, over the connection that it was to go to."""
-        for writer, data in self.held:
-            writer.write(data)
-            await writer.drain()
-        self.held = []
+        held, self.held = self.held, []
+        for writer, data in held:
+            with suppress(OSError):  # the server may have closed it
+                writer.write(data)
+                await writer.drain()
 
     async def start(self) -> None:
         """Listen."""

@@ -80,6 +80,16 @@ class Site:
         """Return what the programs logged last, for the message of a failure."""
         return "\n\n".join(f"{one.name}: {one.said()}" for one in self.programs)
 
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Return when a condition holds; nobody must end by himself meanwhile."""
+
+        def holds() -> object:
+            for one in self.programs:
+                one.check()
+            return condition()
+
+        await until(holds, self.said)
+
     async def leader(self) -> Program:
         """Return the monitor that leads; wait for one."""
 
@@ -87,12 +97,12 @@ class Site:
             pid = self.ear.told().leader
             return [one for one in self.monitors if one.is_running and one.pid == pid]
 
-        await until(found, self.said)
+        await self.until(found)
         return found()[0]
 
     async def succession(self, count: int) -> None:
         """Return when somebody has begun to lead since there were so many who had."""
-        await until(lambda: len(self.ear.told().takeovers) > count, self.said)
+        await self.until(lambda: len(self.ear.told().takeovers) > count)
 
     async def kill_leader(self) -> None:
         leader = await self.leader()
@@ -116,7 +126,7 @@ class Site:
             told = self.ear.told()
             return [one for one in self.subscribers if one is not self.long_stopped and told.is_busy(one.pid)]
 
-        await until(busy, self.said)
+        await self.until(busy)
         victim = self.rng.choice(busy())
         victim.strike()
         await asyncio.sleep(self.rng.random())
@@ -194,7 +204,7 @@ def launched(site: Site) -> Iterator[Site]:
             one.launch()
         yield site
         for one in site.programs:
-            assert one.is_running, f"{one.name} has ended by itself: {one.said()}"
+            one.check()
     finally:
         for one in site.programs:
             one.kill()
@@ -241,7 +251,7 @@ async def test_nothing_is_lost_by_chaos(cluster, tmp_path, record_property):
         names: list[str] = []
         with launched(site):
             await site.leader()
-            await until(lambda: any(one.path.endswith("/executions") for one in service.requests), site.said)
+            await site.until(lambda: any(one.path.endswith("/executions") for one in service.requests))
             site.stream, _ = await stored(cluster.url)
             async with asyncio.TaskGroup() as group:
                 working = group.create_task(site.work(names))

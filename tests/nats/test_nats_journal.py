@@ -355,6 +355,14 @@ async def test_two_accounts_on_one_server(opened):
     assert len(await other.log(0, 9)) == 2
 
 
+def test_a_monitor_takes_the_account_from_the_address():
+    """Who names the account there need not name it again; else it is that of the service."""
+    url = "http://127.0.0.1:1"
+    assert Monitor(url, "t", journal="nats://h?account=shop").account == "shop"
+    assert Monitor(url, "t", account="other", journal="nats://h").account == "other"
+    assert Monitor(url, "t", journal="nats://h").account == url
+
+
 def handlers_into(seen: list[str]) -> Handlers:
     """Return handlers that note what they are told."""
     handlers = Handlers()
@@ -616,6 +624,16 @@ async def test_closing_is_bounded_while_the_server_stands_still(nats, monkeypatc
     await asyncio.wait_for(second.lead("shop"), 20)
     assert [event.id for _, event in await second.log(0, 9)] == ["a:1"]
     await second.close()
+
+
+async def test_closing_after_the_connection_was_closed_for_good(opened):
+    """As when credentials are taken away: there is nothing left to let go of, and nothing is raised for that."""
+    journal = await opened("shop", lease_s=60.0)
+    await journal._link.nc.close()
+    assert "closed for good" in journal.trouble
+    with pytest.raises(JournalError, match="closed for good"):
+        await journal.append(commit(moved("a", 1)))
+    await journal.close()
 
 
 async def test_opening_is_bounded_while_the_server_stands_still(nats, monkeypatch):

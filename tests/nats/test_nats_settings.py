@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import ssl
-import traceback
 from urllib.parse import quote
 
 import pytest
@@ -26,21 +25,20 @@ def _no_credentials(monkeypatch):
         monkeypatch.delenv(variable, raising=False)
 
 
-def told(error: BaseException) -> str:
-    """Return everything that an error, and what it came from, would show."""
-    return f"{error!r} {error.args!r} {vars(error)!r} {''.join(traceback.format_exception(error))}"
-
-
-def refused(address: object, environment: dict | None = None, **options: object) -> str:
-    """Return what is said of settings that cannot work, without where in our code that was."""
-    with pytest.raises(ConfigurationError) as raised:
-        settings_of(address, environment, **options)
-    error: BaseException | None = raised.value
+def told(error: BaseException | None) -> str:
+    """Return everything that an error, and what it came from, would show beside where in our code that was."""
     shown = ""
     while error is not None:
         shown += f"{error!r} {error.args!r} {vars(error)!r} "
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return shown
+
+
+def refused(address: object, environment: dict | None = None, **options: object) -> str:
+    """Return what is said of settings that cannot work."""
+    with pytest.raises(ConfigurationError) as raised:
+        settings_of(address, environment, **options)
+    return told(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +245,6 @@ def test_a_secret_that_was_not_escaped_is_not_shown(sign, left):
         settings = settings_of(address)
     except ConfigurationError as error:
         shown = told(error)
-        shown = "\n".join(line for line in shown.splitlines() if address not in line)
     else:
         shown = f"{settings!r} {settings.name}"
         assert settings.servers == ("nats://host:4222",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -272,6 +273,47 @@ async def test_a_lost_acknowledgement_of_one_who_was_deposed(nats, connect, prox
         await insisting(lambda: writer.append(commit(moved("a", 1), moved("a", 2))))
     assert await other.ids() == ["a:1"]
     assert [record[0] for record in (await successor.restore()).records] == ["a"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_whatever_gets_lost(nats, connect, proxy, monkeypatch, seed):
+    """Answers, batches, connections at random, with further events each time: all are there once, in order, as told."""
+    be_impatient(monkeypatch, 0.3)
+    rng = random.Random(seed)
+    parts = await connect(proxy.url)
+    writer = await insisting(parts.leading)
+    seqs = dict.fromkeys("abc", 0)
+    waiting: list[Event] = []
+    told: dict[str, int] = {}
+    ways = [("swallow", COMMIT), ("drop", COMMIT), ("cut", BATCH), ("cut", COMMIT), ("hold", BATCH), ("", b"")]
+    for _ in range(10):
+        for name in rng.choices("abc", k=rng.randint(1, 4)):
+            seqs[name] += 1
+            waiting.append(moved(name, seqs[name]))
+        await true(lambda: parts.link.is_up)
+        how, mark = rng.choice(ways)
+        if how:
+            proxy.arm(how, mark)
+        try:
+            positions = await writer.append(commit(*waiting))
+        except JournalUnavailableError:
+            proxy.heal()
+            if rng.random() < 0.5:
+                await proxy.release()
+            continue
+        told |= {event.id: position for event, position in zip(waiting, positions, strict=True)}
+        waiting = []
+    proxy.heal()
+    positions = await insisting(lambda: writer.append(commit(*waiting)))
+    told |= {event.id: position for event, position in zip(waiting, positions, strict=True)}
+    await proxy.release()
+    await asyncio.sleep(0.2)
+    log = [(parts.reader.event(stored), stored.position) for stored in await parts.all()]
+    assert {event.id: position for event, position in log} == told
+    assert len(log) == len(told)
+    for name, last in seqs.items():
+        assert [event.seq for event, _ in log if event.execution_id == name] == list(range(1, last + 1))
+    assert {record[0]: record[8] for record in (await restored(parts)).records} == seqs
 
 
 async def test_nothing_is_kept_for_later_while_the_connection_is_away(nats, connect, monkeypatch):

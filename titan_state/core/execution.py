@@ -17,6 +17,9 @@ import attrs
 
 from titan_state.errors import PayloadError
 
+LONGEST_ID: Final = 10_000
+"""The longest id of an execution or a task, in characters: longer ones could be neither asked for nor written down."""
+
 NOTHING_EXTRA: Final[Mapping[str, Any]] = MappingProxyType({})
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -102,6 +105,10 @@ class Execution:
             execution_id = str(execution_id)
         if not isinstance(execution_id, str) or not execution_id or not _is_text(execution_id):
             raise PayloadError("an execution must have an id that is text", body=_show(payload))
+        if len(execution_id) > LONGEST_ID:
+            raise PayloadError(
+                f"an execution must have an id of {LONGEST_ID:,} characters at most", body=_show(payload)
+            )
         if not isinstance(status, str) or not status or not _is_text(status):
             raise PayloadError("an execution must have a status that is text", body=_show(payload))
         fields: dict[str, Any] = {}
@@ -238,6 +245,11 @@ def text_of(value: object) -> str | None:
     return value if isinstance(value, str) and _is_text(value) else None
 
 
+def _id_of(value: object) -> str | None:
+    text = text_of(value)
+    return None if text is None or len(text) > LONGEST_ID else text
+
+
 def _error_text(value: object) -> str | None:
     if isinstance(value, Mapping):
         return text_of(value.get("message")) or text_of(value.get("code"))
@@ -270,7 +282,7 @@ def time_of(value: object) -> datetime | None:
 
 _DECODERS: Final[Mapping[str, Callable[[object], Any]]] = MappingProxyType(
     {
-        "task_id": text_of,
+        "task_id": _id_of,
         "created_at": time_of,
         "updated_at": time_of,
         "started_at": time_of,

@@ -18,6 +18,7 @@ from typing import Any, Final
 import attrs
 
 from titan_state.core.anomalies import AnomalyKind
+from titan_state.core.events import AnomalyCleared, AnomalyDetected, Event, ResultsReady, Transitioned
 from titan_state.core.execution import Execution, time_of
 from titan_state.core.lifecycle import Action
 from titan_state.core.record import UNSEEN, Awaited, Flip, Intent, Rare, Record, Suspicion, small
@@ -173,16 +174,36 @@ def thaw(row: Row, zero: float, now: float, knows: Callable[[str], bool]) -> Rec
     return record
 
 
-def cut(row: Row, status: str, seq: int) -> Row:
+def cut(row: Row, status: str, seq: int, *, undone: Sequence[Event]) -> Row:
     """Return the row of an execution as of an earlier event of it: what came after that is found again.
 
     Args:
         row: The row as it is now.
         status: Its status at that time.
         seq: The number of that event.
+        undone: The events that came after it.
     """
+    rare: dict[str, Any] = {} if row[RARE] is None else json.loads(row[RARE])
+    opened = rare.pop("open", {})
+    for event in reversed(undone):
+        if isinstance(event, AnomalyDetected):
+            opened.pop(str(event.kind), None)
+            if event.kind is AnomalyKind.UNKNOWN_STATUS:
+                rare.pop("odd_since", None)
+                rare.pop("odd", None)
+        elif isinstance(event, AnomalyCleared):
+            opened[str(event.kind)] = event.since.isoformat()
+            if event.kind is AnomalyKind.UNKNOWN_STATUS:
+                rare |= {"odd_since": None, "odd": ""}
+        elif isinstance(event, ResultsReady):
+            rare["awaited"] = {"since": row[SINCE] or 0.0, "seen_absent": None}
+        elif isinstance(event, Transitioned):
+            rare.pop("awaited", None)
+    if opened:
+        rare["open"] = opened
     earlier = list(row)
     earlier[STATUS], earlier[SEQ], earlier[KEPT], earlier[ENDED], earlier[FINAL] = status, seq, IN_FULL, None, None
+    earlier[RARE] = _written(rare) if rare else None
     return tuple(earlier)
 
 

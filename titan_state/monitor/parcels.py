@@ -86,4 +86,4 @@ def _as_of(row: Row, events: Sequence[Event], count: int) -> Row:
         status = before[-1]
     elif after:
         status = UNSEEN if after[0] is None else after[0]
-    return cut(row, status, events[count - 1].seq)
+    return cut(row, status, events[count - 1].seq, undone=events[count:])

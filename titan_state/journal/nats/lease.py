@@ -184,6 +184,13 @@ class NatsLease:
             holder, revision = found
             if holder.mark != self._own.mark:
                 return holder.name
+            # Ours: an answer was lost. When the server has written it is not known, so it counts from a renewal.
+            asked_at = self._link.clock.time()
+            try:
+                update = self._bucket.update(self._key, self._own.written(), last=revision)
+                revision = await self._link.do(update, "renew the lease")
+            except WrongSequenceError:
+                return "a program that has just ended"
         self._hold(revision, asked_at)
         return None
 
@@ -273,5 +280,5 @@ class NatsLease:
     async def _give_back(self, revision: int) -> None:
         try:
             await self._link.do(self._bucket.delete(self._key, last=revision), "take the lease back")
-        except (WrongSequenceError, JournalUnavailableError) as error:  # it expires
+        except JournalError as error:  # it expires
             logger.debug("the lease could not be given back: %s", error)

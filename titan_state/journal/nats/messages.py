@@ -15,15 +15,18 @@ import attrs
 from titan_state.core import codec
 from titan_state.core.execution import NOTHING_EXTRA
 from titan_state.core.retention import Baseline
-from titan_state.core.state import FIELDS, FINAL
+from titan_state.core.state import FIELDS, FINAL, RARE, STATUS
 from titan_state.errors import PayloadError, shorten
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from titan_state.core.events import Event
     from titan_state.core.execution import Execution
     from titan_state.core.state import Row
 
-_LONGEST_TEXT: Final = 10_000
+_LONGEST_TEXTS: Final = (10_000, 1000, 100)
+_MOST_DROPPED: Final = 100
 _text: Final = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":")).encode
 
 
@@ -67,7 +70,7 @@ class Head:
                 floor=int(told["floor"]),
                 horizon=-inf if horizon is None else float(horizon),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise _unreadable(data) from error
 
 
@@ -96,7 +99,7 @@ def event_read(data: bytes) -> Event:
         first, body = data.decode("utf-8", "surrogatepass").split("\n", 1)
         seq, execution_id = first.split(" ", 1)
         return codec.read(json.loads(execution_id), int(seq), body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unreadable(data) from error
 
 
@@ -105,7 +108,21 @@ def row_written(row: Row, most: int) -> bytes:
     data = _text(row).encode()
     if len(data) > most:
         data = _text((*row[:FINAL], None)).encode()
+    if len(data) > most:
+        data = _text([_bare(place, value) for place, value in enumerate(row)]).encode()
     return data
+
+
+def _bare(place: int, value: object) -> object:
+    """Return what is kept of a row that is far too long: what decides, and not what nobody can have meant."""
+    if place in (0, STATUS) or not isinstance(value, str):
+        return value
+    if place == RARE and len(value) > _LONGEST_TEXTS[0]:
+        rare = json.loads(value)
+        if isinstance(rare.get("odd"), str):
+            rare["odd"] = shorten(rare["odd"], _LONGEST_TEXTS[1])
+        return _text(rare)
+    return value if len(value) <= _LONGEST_TEXTS[0] and place != FINAL else None
 
 
 def row_read(data: bytes) -> Row:
@@ -147,29 +164,33 @@ def list_read(data: bytes) -> tuple[str | None, Baseline | None]:
         raise _unreadable(data) from error
 
 
-def _ever_shorter(event: Event) -> list[Event]:
+def _ever_shorter(event: Event) -> Iterator[Event]:
+    yield event
     execution = event.execution
     if execution is None:
-        return [event]
+        return
     bare = attrs.evolve(execution, extra=NOTHING_EXTRA, dropped=(*execution.dropped, "extra"))
-    return [event, attrs.evolve(event, execution=bare), attrs.evolve(event, execution=_cut(bare))]
+    yield attrs.evolve(event, execution=bare)
+    for longest in _LONGEST_TEXTS:
+        yield attrs.evolve(event, execution=_cut(bare, longest))
 
 
-def _cut(execution: Execution) -> Execution:
-    """Return an execution without texts that nobody can have meant."""
+def _cut(execution: Execution, longest: int) -> Execution:
+    """Return an execution without texts that nobody can have meant; its id stays, and of its status the beginning."""
     long: dict[str, Any] = {
         field.name: None
         for field in attrs.fields(type(execution))
         if field.name not in ("id", "status") and isinstance(value := getattr(execution, field.name), str)
-        if len(value) > _LONGEST_TEXT
+        if len(value) > longest
     }
-    return attrs.evolve(execution, **long, dropped=(*execution.dropped, *long))
+    dropped = (*execution.dropped, *long)[:_MOST_DROPPED]
+    return attrs.evolve(execution, **long, status=shorten(execution.status, longest), dropped=dropped)
 
 
 def _loaded(data: bytes, kind: type) -> Any:
     try:
         told = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unreadable(data) from error
     if not isinstance(told, kind):
         raise _unreadable(data)

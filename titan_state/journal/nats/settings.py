@@ -150,6 +150,8 @@ def settings_of(servers: str | Sequence[str], environment: Mapping[str, str] | N
         ConfigurationError: It cannot work; the message says what to do, and shows no secret.
     """
     given = [servers] if isinstance(servers, str) else list(servers)
+    if not given:
+        raise ConfigurationError(f"no server of NATS is named: an address is {_FORM}")
     told: dict[str, Any] = {}
     places: list[str] = []
     for address in given:
@@ -160,7 +162,11 @@ def settings_of(servers: str | Sequence[str], environment: Mapping[str, str] | N
     lets_in = any(told.get(name) is not None for name in ("user", "token", "creds", "nkey"))
     for name, variable in ENVIRONMENT.items():
         value = (environment or {}).get(variable)
-        if value and not told.get(name) and (name in ("ca", "cert", "key") or not lets_in):
+        if name in ("ca", "cert", "key"):
+            is_open = told.get("tls") is None
+        else:
+            is_open = not lets_in or (name == "password" and told.get("user") is not None)
+        if value and is_open and not told.get(name):
             told[name] = value
     files = {name: told.pop(name, None) for name in ("ca", "cert", "key")}
     if any(files.values()):
@@ -178,7 +184,12 @@ def _parsed(address: str) -> tuple[list[str], dict[str, Any]]:
     where, _, query = rest.partition("?")
     told: dict[str, Any] = {}
     places = []
-    for part in where.rstrip("/").split(","):
+    parts = where.rstrip("/").split(",")
+    if "@" in query or any("@" in part for part in parts[1:]) > ("@" in parts[0]):
+        raise ConfigurationError(
+            "an address of NATS has an @ where none belongs: in a password write , as %2C, ? as %3F and @ as %40"
+        )
+    for part in parts:
         user_info, at, place = part.rpartition("@")
         if at:
             told |= _user(user_info)

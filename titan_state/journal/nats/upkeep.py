@@ -29,6 +29,9 @@ MOST_FINISHED: Final = 200_000
 NAMED: Final = 20
 """How many faults of one kind are named."""
 
+GONE: Final = frozenset({10043, 10057})
+"""The error codes of the server for a message that is not there any more."""
+
 PURGE_S: Final = 60.0
 """How long dropping events may take."""
 
@@ -43,7 +46,7 @@ class Upkeep:
         self._roster = roster
 
     async def first_since(self, at: datetime) -> int:
-        """Return the position of the first event that was noticed at a time or later; one after the last if none was.
+        """Return a position before which all events were noticed before a time, and from which on none was.
 
         Events are taken as written in the order of their times, as a monitor writes them.
         """
@@ -80,18 +83,7 @@ class Upkeep:
         oldest = await self._reader.first(self._layout.events())
         if oldest is None or oldest.position >= until:
             return 0  # not even asked for: a purge that drops nothing delays what is to be delivered again
-        wanted = {"filter": self._layout.events(), "seq": until}
-        answer = await self._link.ask(
-            f"$JS.API.STREAM.PURGE.{self._layout.stream}",
-            json.dumps(wanted).encode(),
-            timeout_s=PURGE_S,
-            doing="drop events",
-        )
-        told: dict[str, Any] = json.loads(answer.data)
-        if "error" in told:
-            raise JournalUnavailableError(
-                f"{self._link.name} could not drop events: {shorten(str(told['error'].get('description')))}"
-            )
+        told = await self._ask("PURGE", {"filter": self._layout.events(), "seq": until}, "drop events")
         return int(told.get("purged", 0))
 
     async def _first_of(self, most: int) -> int:
@@ -126,12 +118,19 @@ class Upkeep:
             floor = max(seq for _, seq, _ in gone)
             await raise_floor(floor, max((ended for _, _, ended in gone if ended is not None), default=-inf))
         for position, _, _ in gone:  # one that was written anew meanwhile is at another place
-            await self._link.ask(
-                f"$JS.API.STREAM.MSG.DELETE.{self._layout.stream}",
-                json.dumps({"seq": position, "no_erase": True}).encode(),
-                doing="forget an execution",
-            )
+            await self._ask("MSG.DELETE", {"seq": position, "no_erase": True}, "forget an execution")
         return len(gone)
+
+    async def _ask(self, what: str, asked: dict[str, Any], doing: str) -> dict[str, Any]:
+        place = f"$JS.API.STREAM.{what}.{self._layout.stream}"
+        answer = await self._link.ask(place, json.dumps(asked).encode(), timeout_s=PURGE_S, doing=doing)
+        told: dict[str, Any] = json.loads(answer.data)
+        error = told.get("error")
+        if error is not None and error.get("err_code") not in GONE:
+            raise JournalUnavailableError(
+                f"{self._link.name} could not {doing}: {shorten(str(error.get('description')))}"
+            )
+        return told
 
     async def verify(self) -> list[str]:
         """Return what is not in order, in words."""
@@ -150,7 +149,7 @@ class Upkeep:
                 if known is not None and seq != known + 1:
                     faults.add("gap", f"{shorten(name) or 'the monitor'} goes from number {known} to {seq}")
                 seqs[name] = seq
-                own = int(stored.headers.get("Titan-Epoch", 0))
+                own = _number(stored.headers.get("Titan-Epoch", ""))
                 if own < epoch:
                     faults.add("epoch", f"the event at position {stored.position} is of epoch {own}, after {epoch}")
                 epoch = max(epoch, own)
@@ -161,7 +160,6 @@ class Upkeep:
         return self._reader.scan(self._layout.events())
 
     async def _verify_records(self, seqs: dict[str, int], faults: _Faults) -> None:
-        known = set()
         async with aclosing(self._reader.scan(self._layout.records)) as records:
             async for stored in records:
                 try:
@@ -169,7 +167,6 @@ class Upkeep:
                 except PayloadError as error:
                     faults.add("record", f"the record at position {stored.position} cannot be read: {error}")
                     continue
-                known.add(row[0])
                 last = seqs.get(row[0], 0)
                 if row[SEQ] < last:
                     faults.add(
@@ -194,6 +191,10 @@ class _Faults:
     def lines(self) -> list[str]:
         more = {kind: count - NAMED for kind, count in self._counts.items() if count > NAMED}
         return [*self._lines, *(f"{count} more faults of that kind ({kind})" for kind, count in more.items())]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 def days_ago(age_s: float, now: datetime) -> datetime:

@@ -148,10 +148,14 @@ class Writer:
             events = [event for event in commit.events if event.id not in self._found]
             self._floor, self._horizon = max(self._floor, commit.floor), max(self._horizon, commit.horizon)
             head = self._next_head()
+            doubt = Doubt(head.mark, [event.id for event in events])
+            self._doubts.append(doubt)  # first: this may be cancelled, too
             try:
                 first = await batch.send(self._link, self._messages(head, events, commit), self._last)
             except batch.DoubtfulError:
-                self._doubts.append(Doubt(head.mark, [event.id for event in events]))
+                raise
+            except JournalUnavailableError:
+                self._doubts.remove(doubt)
                 raise
             except WrongSequenceError:
                 await self._find_out()

@@ -50,6 +50,10 @@ WRONG_SEQUENCE: Final = frozenset({10071, 10164})
 """The error codes of the server for "somebody was faster"."""
 
 
+LASTING: Final = frozenset({10074})
+"""Error codes of the server for what does not pass by itself, though it says so: replicas without a cluster."""
+
+
 class WrongSequenceError(JournalError):
     """Another program has written to a subject first."""
 
@@ -71,6 +75,9 @@ class Link:
         self.nc = Client()
         self.js: JetStreamContext = self.nc.jetstream(timeout=ANSWER_S)
         self._failure: str | None = None
+        self._refused = asyncio.Event()
+        self._denials = 0
+        self._denied = ""
         self._is_open = False
 
     @property
@@ -100,16 +107,22 @@ class Link:
             **options,
         )
         task = asyncio.ensure_future(work)
+        refused = asyncio.ensure_future(self._refused.wait())
         try:
-            await asyncio.wait((task,), timeout=CONNECT_S)
+            await asyncio.wait((task, refused), timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
             self._connected(task)
         except BaseException:
             task.cancel()
+            task.add_done_callback(_taken)
             await self._end()
             raise
+        finally:
+            refused.cancel()
         self._is_open = True
 
     def _connected(self, task: asyncio.Future[None]) -> None:
+        if self._refused.is_set():
+            raise JournalError(f"{self.name} refuses the credentials: {self._settings.hint}")
         if not task.done():
             raise JournalUnavailableError(f"NATS cannot be reached at {self.name}{self._why()}")
         with self.told("be connected to"):
@@ -144,14 +157,20 @@ class Link:
             work.close()
             raise
         task = asyncio.ensure_future(work)
+        denials = self._denials
         try:
             # nats-py waits with asyncio.wait_for, which may swallow a cancellation: this does not
             await asyncio.wait((task,))
         finally:
             task.cancel()
             task.add_done_callback(_taken)
-        with self.told(doing):
-            return task.result()
+        try:
+            with self.told(doing):
+                return task.result()
+        except JournalUnavailableError as error:
+            if self._denials > denials:  # no answer came, since the question was not allowed
+                raise JournalError(f"{self.name} does not permit it: {self._denied}; {self._settings.hint}") from error
+            raise
 
     async def ask(
         self,
@@ -207,12 +226,13 @@ class Link:
         """Let errors of NATS come out as those of the journal."""
         try:
             yield
-        except js_errors.KeyWrongLastSequenceError as error:  # its code is lost on the way
-            raise WrongSequenceError(f"somebody else has written: {error.description}") from error
+        except (js_errors.KeyWrongLastSequenceError, js_errors.KeyNotFoundError) as error:
+            # The code of the one is lost on the way; the other is a key that expired while it was to be made anew.
+            raise WrongSequenceError("somebody else has written") from error
         except js_errors.APIError as error:
             if error.err_code in WRONG_SEQUENCE:
                 raise WrongSequenceError(f"somebody else has written: {error.description}") from error
-            if error.code in (None, 408, 500, 503):
+            if error.code in (None, 408, 500, 503) and error.err_code not in LASTING:
                 raise self._away(doing, error) from error
             raise JournalError(f"{self.name} refuses to {doing}: {shorten(str(error.description))}") from error
         except nats.errors.AuthorizationError as error:
@@ -239,6 +259,11 @@ class Link:
         return "" if error is None else f": {shorten(str(error)) or type(error).__name__}"
 
     async def _erred(self, error: Exception) -> None:
+        text = str(error).lower()
+        if isinstance(error, nats.errors.AuthorizationError) or "authorization violation" in text:
+            self._refused.set()
+        elif "permissions violation" in text:
+            self._denials, self._denied = self._denials + 1, shorten(str(error))
         logger.debug("the connection to %s: %s", self.name, shorten(str(error)) or type(error).__name__)
 
     async def _closed(self) -> None:

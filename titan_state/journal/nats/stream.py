@@ -34,6 +34,9 @@ OLDEST: Final = (2, 12)
 VERSION: Final = 1
 """The version of what is in the stream; a newer one is left alone."""
 
+NO_LEADER: Final = 10008
+"""The error code of a cluster that has no leader at present."""
+
 _ACCOUNT: Final = "titan_state.account"
 _PARTITIONS: Final = "titan_state.partitions"
 _VERSION: Final = "titan_state.version"
@@ -63,7 +66,8 @@ async def ensure_enabled(link: Link) -> None:
         await link.do(link.js.account_info(), "tell of JetStream")
     except JournalUnavailableError as error:
         cause = error.__cause__
-        if isinstance(cause, js_errors.ServiceUnavailableError | nats.errors.NoRespondersError):
+        is_passing = isinstance(cause, js_errors.APIError) and cause.err_code == NO_LEADER
+        if isinstance(cause, js_errors.ServiceUnavailableError | nats.errors.NoRespondersError) and not is_passing:
             raise JournalError(
                 f"{link.name} has no JetStream, or none at present: start nats-server with -js, or enable it for users"
             ) from error

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None) or time.CLOCK_MONOTONIC
+"""CLOCK_BOOTTIME goes on while the machine sleeps: what was to last for a while is over after that."""
+
+
 class Clock(Protocol):
     """What the shells need of time."""
 
@@ -36,8 +40,8 @@ class SystemClock:
     """The machine's own time."""
 
     def time(self) -> float:
-        """Return seconds of the machine's monotonic clock."""
-        return time.monotonic()
+        """Return seconds of the machine's clock that never goes back; where there is one, one that counts its sleep."""
+        return time.clock_gettime(_CLOCK)
 
     def now(self) -> datetime:
         """Return the machine's wall time."""

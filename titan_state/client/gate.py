@@ -8,18 +8,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from bisect import insort
-from math import isinf
+from math import inf, isinf
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from titan_state.clock import within
+from titan_state.core.budget import Priority
 from titan_state.errors import ConnectionFailedError
 
 if TYPE_CHECKING:
     from titan_state.clock import Clock
-    from titan_state.core.budget import Priority, RequestBudget
+    from titan_state.core.budget import RequestBudget
 
 LOOK_AGAIN_S: Final = 1.0
 """How soon the budget is asked again while it waits for answers: they may be another client's that shares it."""
+
+PATIENCE_S: Final = 5.0
+"""For how long what somebody asked for waits for the permit: they are told then. What is read by itself waits on."""
+
+UNPERMITTED: Final = (
+    "nothing is sent at present, and this was not: it is not certain that no other monitor leads the account; "
+    "check that the journal can be reached, then ask again"
+)
 
 
 class Permit(Protocol):
@@ -73,20 +82,25 @@ class Gate:
             The budget's ticket, which must be handed back with the answer.
 
         Raises:
-            ConnectionFailedError: The client is closed, or was while this waited.
+            ConnectionFailedError: The client is closed, or was while this waited; or somebody asked for it
+                (`Priority.CONTROL`), and the permit is not to be had at present.
         """
         while True:
-            await self._permitted()
+            await self._permitted(inf if priority is not Priority.CONTROL else PATIENCE_S)
             ticket = await self._slot(priority)
             if self.permit is None or self.permit.is_held:
                 return ticket
             self._budget.answered(ticket, self._clock.time())  # spent: the budget takes nothing back
 
-    async def _permitted(self) -> None:
+    async def _permitted(self, patience_s: float) -> None:
+        deadline = self._clock.time() + patience_s
         while self.permit is not None and not self.permit.is_held:
             self.ensure_open()
+            left_s = deadline - self._clock.time()
+            if left_s <= 0:
+                raise ConnectionFailedError(UNPERMITTED, sent=False)
             with contextlib.suppress(TimeoutError):
-                await within(self._clock, LOOK_AGAIN_S, self.permit.until_held())
+                await within(self._clock, min(LOOK_AGAIN_S, left_s), self.permit.until_held())
 
     async def _slot(self, priority: Priority) -> int:
         self.ensure_open()

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.events import ActionUnknown
-from titan_state.errors import JournalUnavailableError
+from titan_state.errors import JournalDamagedError, JournalUnavailableError, shorten
 from titan_state.monitor.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
+    from titan_state.core.state import State
     from titan_state.core.tracker import Tracker
     from titan_state.journal.base import Journal
     from titan_state.monitor.watches import Watches
@@ -23,6 +24,9 @@ logger = logging.getLogger("titan_state.monitor")
 
 POLL_S: Final = 1.0
 """How often the journal is asked whether others have changed it: a dead letter is to be tried again, say."""
+
+UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, OSError)
+"""What decoding raises on rows that hold anything; dates that no machine has are an OSError on some."""
 
 
 class Ledger:
@@ -73,20 +77,31 @@ class Ledger:
         """
         try:
             await self.journal.open()
-            state = await self.journal.lead(account)
+            events = self._taken_up(await self.journal.lead(account))
         except BaseException:
-            await self.journal.close()
+            await self.journal.close()  # what is led goes to another one, now
             raise
-        self._tracker.anchor(self._clock.now(), self._clock.time())
-        events: list[Event] = []
-        if self.journal.is_durable:
-            self._tracker.remember_changes()
-            self._watches.former = dict(state.lists)
-            events = self._tracker.restore(state, now=self._clock.time())
-            self.outbox.put(events)
         self._writer = asyncio.create_task(self.outbox.run(), name="titan_state outbox")
         self._writer.add_done_callback(lambda task: _report(task, failed))
         return [event for event in events if isinstance(event, ActionUnknown)]
+
+    def _taken_up(self, state: State) -> list[Event]:
+        """Take up what the monitor before knew, and return what that leads to."""
+        self._tracker.anchor(self._clock.now(), self._clock.time())
+        if not self.journal.is_durable:
+            return []
+        self._tracker.remember_changes()
+        self._watches.former = dict(state.lists)
+        try:
+            events = self._tracker.restore(state, now=self._clock.time())
+        except UNREADABLE as error:
+            raise JournalDamagedError(
+                f"what the journal {self.journal.name} says of executions cannot be taken up "
+                f"({type(error).__name__}: {shorten(str(error))}). Keep a copy of it; then begin a new one, or restore "
+                "it from a backup"
+            ) from error
+        self.outbox.put(events)
+        return events
 
     async def follow(self, notify: Callable[[], None]) -> None:
         """Call `notify` whenever others have changed something in the journal, until cancelled."""

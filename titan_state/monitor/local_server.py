@@ -123,7 +123,7 @@ class LocalServer:
             return written({"result": result.value if isinstance(result, Reading) else result})
         except TitanStateError as error:
             return written({"error": error})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             return written({"error": ConfigurationError(f"the question was not understood: {shorten(repr(error))}")})
 
 

@@ -70,13 +70,16 @@ class Monitor(Runtime):
     async def __aenter__(self) -> Self:
         """Open the journal, begin to read, and let other programs ask."""
         await super().__aenter__()
-        path = getattr(self.journal, "path", None)
         self._local = LocalServer(questions(self))
-        if isinstance(path, Path):
-            await self._local.open(path)
-        serve = getattr(self.journal, "serve", None)
-        if serve is not None:
-            await serve(self._local.answer)
+        try:
+            path, serve = getattr(self.journal, "path", None), getattr(self.journal, "serve", None)
+            if isinstance(path, Path):
+                await self._local.open(path)
+            if serve is not None:
+                await serve(self._local.answer)
+        except BaseException as error:  # nobody else leaves what was not entered: it would read and lead on
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     async def _stop(self) -> None:

@@ -34,7 +34,9 @@ MOST: Final = 10_000
 
 FIRST_RETRY_S: Final = 0.5
 LONGEST_RETRY_S: Final = 30.0
-"""How soon it is tried again to write: doubled from the first to the longest."""
+LONGEST_RETRY_SHARED_S: Final = 2.0
+"""How soon it is tried again to write: doubled from the first to the longest. A journal that is shared is soon there
+again after a network was away, and asking it costs next to nothing."""
 
 
 class Outbox:
@@ -74,7 +76,8 @@ class Outbox:
         self._written = 0
         self._waiters: list[tuple[int, bool, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
-        self._leaving = asyncio.Event()
+        self._is_leaving = False
+        self._again = asyncio.Event()
         self._room = asyncio.Event()
         self._failure: Exception | None = None
         self.trouble: str | None = None
@@ -118,6 +121,8 @@ class Outbox:
             raise self._failure
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((self._put, patiently, future))
+        if not patiently:
+            self._again.set()  # somebody waits to hear whether it can be written now
         await future
 
     async def until_room(self) -> None:
@@ -136,7 +141,7 @@ class Outbox:
             while True:
                 if self._written < self._put:
                     await self._write()
-                if self._leaving.is_set():
+                if self._is_leaving:
                     return
                 await self._wake.wait()
                 self._wake.clear()
@@ -151,19 +156,21 @@ class Outbox:
 
     def leave(self) -> None:
         """End `run` after one more attempt to write what is left."""
-        self._leaving.set()
+        self._is_leaving = True
+        self._again.set()
         self._wake.set()
 
     async def _write(self) -> None:
         """Write what is there, and what comes up until it can be written."""
-        delay_s = FIRST_RETRY_S
+        delay_s, longest_s = FIRST_RETRY_S, LONGEST_RETRY_SHARED_S if self._journal.is_shared else LONGEST_RETRY_S
         while True:
+            self._again.clear()
             count = self._put
             part, commit = self._commit()
             try:
                 positions = await self._journal.append(commit)
             except JournalUnavailableError as error:
-                if self._leaving.is_set():
+                if self._is_leaving:
                     logger.error(  # noqa: TRY400 - where in our code that was tells nobody anything
                         "%d events could not be written to the journal; they are found again at the next start: %s",
                         len(self._events),
@@ -176,9 +183,9 @@ class Outbox:
                     logger.error("events wait to be written to the journal: %s", error)  # noqa: TRY400 - no traceback, as above
                 self._tell(count, error, impatient_only=True)
                 try:
-                    await within(self._clock, delay_s, self._leaving.wait())
+                    await within(self._clock, delay_s, self._again.wait())
                 except TimeoutError:
-                    delay_s = min(2 * delay_s, LONGEST_RETRY_S)
+                    delay_s = min(2 * delay_s, longest_s)
             else:
                 if delay_s > FIRST_RETRY_S:
                     logger.warning("events are written to the journal again")

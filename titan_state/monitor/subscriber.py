@@ -98,10 +98,13 @@ class Subscriber:
         Raises:
             SubscriptionInUseError: Another program has a subscription of one of these names open.
             JournalError: The journal cannot be used; the message says what to do.
+            ConfigurationError: It runs already.
         """
+        if self._failed is not None and not self._failed.done():
+            raise ConfigurationError("this Subscriber runs already: make another one")
         self._failed = asyncio.get_running_loop().create_future()
-        await self.journal.open()
         try:
+            await self.journal.open()
             self._dispatcher.begin()
             news = asyncio.ensure_future(self._follow())
             try:

@@ -11,6 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 import attrs
+from nats.errors import NoRespondersError
 
 from titan_state.errors import JournalError, JournalUnavailableError, shorten
 from titan_state.journal.nats.link import WRONG_SEQUENCE, WrongSequenceError
@@ -41,6 +42,14 @@ class Message:
     epoch: int | None = None
 
 
+FULL: Final = frozenset({10047, 10077, 10109, 10122})
+"""Error codes of the server for a stream, or a store, that is full."""
+
+
+class FullError(JournalUnavailableError):
+    """There is no room for it. Nothing was written."""
+
+
 class DoubtfulError(JournalUnavailableError):
     """It is not known whether a batch was, or will be, written."""
 
@@ -59,7 +68,7 @@ async def send(link: Link, messages: Sequence[Message], expected: int) -> int:
     Raises:
         WrongSequenceError: The head is another one. Nothing was written.
         DoubtfulError: It is not known whether they were, or will be, written.
-        JournalUnavailableError: Nothing was written.
+        JournalUnavailableError: Nothing was written; a `FullError` if there is no room.
         JournalError: The server refuses it. Nothing was written.
     """
     link.ensure_up()
@@ -80,6 +89,8 @@ async def send(link: Link, messages: Sequence[Message], expected: int) -> int:
         try:
             answer = await link.ask(message.subject, message.payload, headers, doing="write")
         except JournalUnavailableError as error:
+            if isinstance(error.__cause__, NoRespondersError):
+                raise  # there is nobody who could have written it
             raise DoubtfulError(str(error)) from error
     return _first(link, answer.data, last)
 
@@ -97,4 +108,6 @@ def _first(link: Link, data: bytes, count: int) -> int:
         raise DoubtfulError(f"what {link.name} answered is not understood") from error
     if code in WRONG_SEQUENCE:
         raise WrongSequenceError(text)
+    if code in FULL:
+        raise FullError(f"{link.name} has no room left: {text}")
     raise JournalUnavailableError(f"{link.name} could not write: {text}")

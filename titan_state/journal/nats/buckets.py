@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from nats.js import errors as js_errors
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from titan_state.journal.nats.link import Link
     from titan_state.journal.nats.settings import Settings
+
+
+logger = logging.getLogger("titan_state.journal")
 
 
 async def bucket_of(link: Link, name: str, settings: Settings, ttl_s: float | None) -> tuple[KeyValue, float]:
@@ -54,7 +58,17 @@ async def bucket_of(link: Link, name: str, settings: Settings, ttl_s: float | No
         await link.do(make(), f"make the bucket {name}")
         found = await link.do(link.js.key_value(name), f"open the bucket {name}")
     status = await link.do(found.status(), f"tell of the bucket {name}")
-    has_s = status.ttl
+    has_s, replicas = status.ttl, status.stream_info.config.num_replicas or 1
+    if settings.replicas > replicas:
+        logger.warning(
+            "the bucket %s has %d replicas, not %d: it was made so, and is left as it is "
+            "(nats stream edit KV_%s --replicas=%d changes it)",
+            name,
+            replicas,
+            settings.replicas,
+            name,
+            settings.replicas,
+        )
     if not has_s:
         raise ConfigurationError(
             f"keys of the bucket {name} at {link.name} never expire: remove it (nats kv del {name}); it is made anew"

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
 from typing import TYPE_CHECKING, Final
 
-from titan_state.errors import JournalError, PayloadError, shorten
+from titan_state.clock import within
+from titan_state.errors import JournalError, JournalUnavailableError, LeadershipLostError, shorten
 from titan_state.journal.base import Commit
+from titan_state.journal.nats import stream
+from titan_state.journal.nats.batch import DoubtfulError, FullError
 from titan_state.journal.nats.buckets import bucket_of
-from titan_state.journal.nats.lease import BUCKET, NatsLease
+from titan_state.journal.nats.lease import ATTEMPTS, BUCKET, NatsLease
 from titan_state.journal.nats.upkeep import days_ago
 from titan_state.journal.nats.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from nats.js.kv import KeyValue
 
     from titan_state.core.state import State
     from titan_state.journal.nats.parts import Parts
@@ -27,6 +33,9 @@ logger = logging.getLogger("titan_state.journal")
 FIRST_UPKEEP_S: Final = 60.0
 UPKEEP_S: Final = 3600.0
 """How often what is beyond the limits is dropped; for the first time a minute after the start."""
+
+FULL_S: Final = 30.0
+"""How long it is left at that, once room was made in a stream that is full."""
 
 
 class Leading:
@@ -45,36 +54,81 @@ class Leading:
         self._settings = settings
         self._turn = asyncio.Lock()
         self._upkeep: asyncio.Task[None] | None = None
+        self._is_full = asyncio.Event()
+        self._holder = f"process {os.getpid()} on {socket.gethostname()}"
         self.has_begun = False
 
     async def prepare(self) -> None:
         """Make ready to ask for the lease."""
-        link, settings = self._parts.link, self._settings
-        bucket, lease_s = await bucket_of(link, BUCKET, settings, settings.lease_s)
-        self._holder = f"process {os.getpid()} on {socket.gethostname()}"
-        self.lease = NatsLease(link, bucket, self._parts.layout.account, lease_s, self._holder)
+        self._bucket, self._lease_s = await self._opened()
+        self.lease = self._new_lease()
+
+    async def _opened(self) -> tuple[KeyValue, float]:
+        return await bucket_of(self._parts.link, BUCKET, self._settings, self._settings.lease_s)
+
+    def _new_lease(self) -> NatsLease:
+        async def reopened() -> KeyValue:
+            self._bucket, _ = await self._opened()
+            return self._bucket
+
+        account = self._parts.layout.account
+        return NatsLease(self._parts.link, self._bucket, account, self._lease_s, self._holder, reopened)
 
     async def begin(self, *, stands_by: bool) -> State:
         """Wait until no other monitor leads, take its place, and return what it knew."""
-        await self.lease.acquire(stands_by=stands_by)
+        while True:
+            await self.lease.acquire(stands_by=stands_by)
+            try:
+                state = await self._take_over()
+            except (JournalUnavailableError, LeadershipLostError) as error:
+                if not stands_by:
+                    raise
+                logger.warning("the lead could not be taken, and is waited for again: %s", error)
+                await self.lease.release()
+                await self._parts.link.clock.sleep(self._lease_s / ATTEMPTS)
+                self.lease = self._new_lease()
+            else:
+                break
+        self.has_begun = True
+        logger.info("leading %s, in epoch %d", shorten(self._parts.layout.account), self.writer.epoch)
+        self._upkeep = asyncio.create_task(self._keep_in_order(), name="titan_state journal upkeep")
+        return state
+
+    async def _take_over(self) -> State:
         parts = self._parts
         self.writer = Writer(parts.link, parts.layout, parts.reader, self._holder)
         self.lease.keep(self.writer.still_ours)
         self.lease.succeeds = await self.writer.take_over()
-        state = await self.writer.restore()
-        self.has_begun = True
-        logger.info("leading %s, in epoch %d", shorten(parts.layout.account), self.writer.epoch)
-        self._upkeep = asyncio.create_task(self._keep_in_order(), name="titan_state journal upkeep")
-        return state
+        return await self.writer.restore()
 
     async def append(self, commit: Commit) -> Sequence[int]:
         """Write a commit, one after the other."""
         async with self._turn:
             try:
                 return await self.writer.append(commit)
+            except FullError:
+                self._is_full.set()
+                raise
+            except JournalUnavailableError as error:
+                if not isinstance(error, DoubtfulError):
+                    await self._ensure_there(error)
+                raise
             except JournalError as error:
                 self.lease.note(error)
                 raise
+
+    async def _ensure_there(self, error: JournalUnavailableError) -> None:
+        """Return if the stream is there, or that cannot be told."""
+        layout = self._parts.layout
+        try:
+            found = await stream.existing(self._parts.link, layout.account)
+        except JournalUnavailableError:
+            return
+        if found is None:
+            raise JournalError(
+                f"the stream {layout.stream} was removed from {self._parts.link.name}: restore it (nats stream "
+                "restore), or begin anew by starting the monitor again"
+            ) from error
 
     async def end(self) -> None:
         """Let another monitor lead."""
@@ -85,24 +139,52 @@ class Leading:
 
     async def _keep_in_order(self) -> None:
         clock = self._parts.link.clock
-        await clock.sleep(FIRST_UPKEEP_S)
+        pause_s = FIRST_UPKEEP_S
         while True:
-            try:
-                await self._tidy()
-            except (JournalError, PayloadError) as error:
-                logger.warning("the journal could not be kept in order: %s", error)
-            await clock.sleep(UPKEEP_S)
+            with contextlib.suppress(TimeoutError):
+                await within(clock, pause_s, self._is_full.wait())
+            if self._is_full.is_set():
+                await self._do(self._make_room)
+                await clock.sleep(FULL_S)
+                self._is_full.clear()
+                pause_s = UPKEEP_S
+                continue
+            await self._tidy()
+            pause_s = UPKEEP_S
 
     async def _tidy(self) -> None:
+        for step in (self._prune, self._expire, self._trim, self._forget):
+            await self._do(step)
+
+    async def _do(self, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except JournalError as error:
+            logger.warning("the journal could not be kept in order: %s", error)
+        except Exception:  # a mistake of ours, or something odd in the stream: the next hour it is tried again
+            logger.exception("the journal could not be kept in order")
+
+    async def _prune(self) -> None:
         settings, parts = self._settings, self._parts
-        for name in await parts.roster.expire(settings.age_s):
-            logger.warning(
-                "subscription %s was removed: no program has had it open for %g days", name, settings.age_s / 86_400
-            )
-        for known in await parts.roster.known():
-            await parts.letters.trim(known.name)
         await parts.upkeep.prune(days_ago(settings.age_s, parts.link.clock.now()), settings.max_events)
-        await parts.upkeep.forget_finished(self._raise_floor)
+
+    async def _make_room(self) -> None:
+        upkeep, now = self._parts.upkeep, self._parts.link.clock.now()
+        count = await self._parts.reader.count(self._parts.layout.events())
+        dropped = await upkeep.prune(days_ago(self._settings.age_s, now), count // 2)
+        logger.warning("the stream %s is full: %d of %d events were dropped", self._parts.layout.stream, dropped, count)
+
+    async def _expire(self) -> None:
+        age_s = self._settings.age_s
+        for name in await self._parts.roster.expire(age_s):
+            logger.warning("subscription %s was removed: no program has had it open for %g days", name, age_s / 86_400)
+
+    async def _trim(self) -> None:
+        for known in await self._parts.roster.known():
+            await self._parts.letters.trim(known.name)
+
+    async def _forget(self) -> None:
+        await self._parts.upkeep.forget_finished(self._raise_floor)
 
     async def _raise_floor(self, floor: int, horizon: float) -> None:
         await self.append(Commit(floor=floor, horizon=horizon))

@@ -82,9 +82,18 @@ class NatsLease:
         lease_s: How long it lasts without being renewed.
         succeeds: Whether another monitor led before.
         leader: Who has it, while it is waited for.
+        trouble: Why it cannot be asked for at present, None if it can.
     """
 
-    def __init__(self, link: Link, bucket: KeyValue, account: str, lease_s: float, holder: str) -> None:
+    def __init__(
+        self,
+        link: Link,
+        bucket: KeyValue,
+        account: str,
+        lease_s: float,
+        holder: str,
+        reopened: Callable[[], Awaitable[KeyValue]] | None = None,
+    ) -> None:
         """Make a lease that is not held.
 
         Args:
@@ -93,7 +102,10 @@ class NatsLease:
             account: The account.
             lease_s: The time to live of the bucket.
             holder: Who asks for it, for messages.
+            reopened: Returns the bucket again, which is made if it is gone.
         """
+        self.trouble: str | None = None
+        self._reopened = reopened
         self.lease_s = lease_s
         self.succeeds = False
         self.leader: str | None = None
@@ -160,10 +172,13 @@ class NatsLease:
             except JournalUnavailableError as error:
                 if not stands_by:
                     raise
-                if known is not None:
-                    logger.info("standing by: it cannot be asked who leads: %s", error)
+                if self.trouble is None:
+                    logger.warning("standing by: it cannot be asked who leads %s: %s", self._account, error)
+                self.trouble = str(error)
                 self.leader = None
+                await self._mend()
             else:
+                self.trouble = None
                 if self.leader is None:
                     return
                 if not stands_by:
@@ -171,6 +186,15 @@ class NatsLease:
                 if self.leader != known:
                     logger.info("standing by: %s leads %s", shorten(self.leader), self._account)
             await self._link.clock.sleep(self.lease_s / ATTEMPTS)
+
+    async def _mend(self) -> None:
+        """Have the bucket be there, which somebody may have removed."""
+        if self._reopened is None:
+            return
+        try:
+            self._bucket = await self._reopened()
+        except JournalError as error:
+            logger.debug("the bucket of leases cannot be opened: %s", error)
 
     async def _take(self) -> str | None:
         """Try to get the lease; return who has it otherwise."""
@@ -185,12 +209,8 @@ class NatsLease:
             if holder.mark != self._own.mark:
                 return holder.name
             # Ours: an answer was lost. When the server has written it is not known, so it counts from a renewal.
-            asked_at = self._link.clock.time()
-            try:
-                update = self._bucket.update(self._key, self._own.written(), last=revision)
-                revision = await self._link.do(update, "renew the lease")
-            except WrongSequenceError:
-                return "a program that has just ended"
+            asked_at, self._revision = self._link.clock.time(), revision
+            revision = await self._insist()
         self._hold(revision, asked_at)
         return None
 
@@ -224,15 +244,16 @@ class NatsLease:
             except (JournalUnavailableError, TimeoutError) as error:
                 logger.debug("the lease could not be renewed: %s", error)
                 pause_s = self.lease_s / ATTEMPTS / 2
+                await self._mend()
             except JournalError as error:
                 self._end(error)
             except Exception as error:  # a mistake of ours must not leave a monitor that waits for ever
                 logger.exception("the lease cannot be renewed any more")
                 self._end(JournalError(f"the lease cannot be renewed any more: {error!r}"))
             if was_held and not self.is_held and self._loss is None:
-                logger.warning("%s: NATS cannot be reached, so no request is sent until it can", self._account)
+                logger.warning("%s: the lease cannot be renewed, so no request is sent until it can", self._account)
             elif self.is_held and not was_held:
-                logger.warning("%s: NATS can be reached again, and nobody else has led meanwhile", self._account)
+                logger.warning("%s: the lease is held again, and nobody else has led meanwhile", self._account)
             was_held = self.is_held
 
     async def _renew(self, still_ours: Callable[[], Awaitable[bool]]) -> None:
@@ -240,24 +261,36 @@ class NatsLease:
         asked_at = self._link.clock.time()
         has_lapsed = not self.is_held
         try:
-            update = self._bucket.update(self._key, self._own.written(), last=self._revision)
-            revision = await self._link.do(update, "renew the lease")
+            revision = await self._update()
         except WrongSequenceError:
             found = await self._found()
             if found is not None and found[0].mark != self._own.mark:
                 self.lose(f"{found[0].name} leads {self._account} now: this monitor was not heard of for too long")
                 return
+            asked_at = self._link.clock.time()
             if found is not None:  # ours: the answer to an earlier renewal was lost
                 self._revision = found[1]
-                await self._renew(still_ours)
-                return
-            has_lapsed = True
-            revision = await self._link.do(self._bucket.create(self._key, self._own.written()), "give the lease")
+                revision = await self._insist()
+            else:
+                has_lapsed = True
+                create = self._bucket.create(self._key, self._own.written())
+                revision = await self._link.do(create, "give the lease")
         if has_lapsed and not await still_ours():
-            await self._give_back(revision)
+            self._revision = revision
+            await self._give_back()
             self.lose(f"another monitor has led {self._account} meanwhile: this one was not heard of for too long")
             return
         self._hold(revision, asked_at)
+
+    async def _update(self) -> int:
+        update = self._bucket.update(self._key, self._own.written(), last=self._revision)
+        return await self._link.do(update, "renew the lease")
+
+    async def _insist(self) -> int:
+        try:
+            return await self._update()
+        except WrongSequenceError as error:  # what was found was not the newest: it is looked for again
+            raise JournalUnavailableError("the lease could not be renewed: what is read of it is old") from error
 
     def _hold(self, revision: int, asked_at: float) -> None:
         self._revision = revision
@@ -272,13 +305,15 @@ class NatsLease:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait((self._keeper,))
-        is_ours, self._until = self._loss is None and self._revision > 0, float("-inf")
+        self._until = float("-inf")
         self._tell()
-        if is_ours:
-            await self._give_back(self._revision)
+        if self._loss is None:
+            await self._give_back()
 
-    async def _give_back(self, revision: int) -> None:
+    async def _give_back(self) -> None:
         try:
-            await self._link.do(self._bucket.delete(self._key, last=revision), "take the lease back")
+            found = await self._found()  # whatever was asked for last: its answer may not have come
+            if found is not None and found[0].mark == self._own.mark:
+                await self._link.do(self._bucket.delete(self._key, last=found[1]), "take the lease back")
         except JournalError as error:  # it expires
             logger.debug("the lease could not be given back: %s", error)

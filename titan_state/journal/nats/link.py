@@ -135,7 +135,7 @@ class Link:
             flush.add_done_callback(_taken)
             await asyncio.wait((flush,), timeout=CLOSE_S)
             flush.cancel()
-        self._is_open = False
+        self._is_open, self._failure = False, f"the connection to {self.name} was closed"
         await self._end()
 
     async def _end(self) -> None:
@@ -166,7 +166,7 @@ class Link:
             task.add_done_callback(_taken)
         try:
             with self.told(doing):
-                return task.result()
+                return _result(task)
         except JournalUnavailableError as error:
             if self._denials > denials:  # no answer came, since the question was not allowed
                 raise JournalError(f"{self.name} does not permit it: {self._denied}; {self._settings.hint}") from error
@@ -239,16 +239,10 @@ class Link:
             raise JournalError(f"{self.name} refuses the credentials: {self._settings.hint}") from error
         except nats.errors.MaxPayloadError as error:
             raise JournalError(f"a message is longer than {self.name} takes (max_payload)") from error
-        except (nats.errors.Error, OSError, TimeoutError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not self._has_ended:
-                raise
+        except (nats.errors.Error, OSError, TimeoutError) as error:
             if isinstance(error, nats.errors.Error) and "Authorization" in str(error):
                 raise JournalError(f"{self.name} refuses the credentials: {self._settings.hint}") from error
             raise self._away(doing, error) from error
-
-    @property
-    def _has_ended(self) -> bool:
-        return self.nc.is_closed
 
     def _away(self, doing: str, error: BaseException) -> JournalUnavailableError:
         text = shorten(str(error)) or type(error).__name__
@@ -271,6 +265,12 @@ class Link:
         if self._is_open:
             self._failure = f"the connection to {self.name} was closed for good{self._why()}: {self._settings.hint}"
             logger.error("%s", self._failure)
+
+
+def _result(task: asyncio.Future[T]) -> T:
+    if task.cancelled():  # by nats-py: nobody else has it
+        raise nats.errors.ConnectionClosedError
+    return task.result()
 
 
 def _taken(task: asyncio.Future[Any]) -> None:

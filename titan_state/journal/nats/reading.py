@@ -103,7 +103,10 @@ class Reader:
             try:
                 place = f"$JS.API.DIRECT.GET.{self._layout.stream}"
                 await nc.publish(place, json.dumps(asked).encode(), reply=inbox)
-                await asyncio.wait((ended,), timeout=ANSWER_S)
+                count_before = -1
+                while not ended.done() and len(found) > count_before:  # as long as something comes
+                    count_before = len(found)
+                    await asyncio.wait((ended,), timeout=ANSWER_S)
             finally:
                 if not nc.is_closed:
                     await subscription.unsubscribe()

@@ -31,6 +31,9 @@ logger = logging.getLogger("titan_state.journal")
 OLDEST: Final = (2, 12)
 """The oldest server that writes several messages at once or not at all (ADR-50)."""
 
+LEAST_PAYLOAD: Final = 262_144
+"""How long messages must be able to be, in bytes: an event or a record without what is optional is always shorter."""
+
 VERSION: Final = 1
 """The version of what is in the stream; a newer one is left alone."""
 
@@ -46,13 +49,18 @@ def ensure_supported(link: Link) -> None:
     """Return if the server can do what is needed.
 
     Raises:
-        JournalError: It is too old.
+        JournalError: It is too old, or its messages are too short.
     """
     version = link.nc.connected_server_version
     if (version.major, version.minor) < OLDEST:
         raise JournalError(
             f"the server at {link.name} is nats-server {version.major}.{version.minor}.{version.patch}: titan_state "
             f"needs {OLDEST[0]}.{OLDEST[1]} or newer, which writes several messages at once or not at all"
+        )
+    if link.nc.max_payload < LEAST_PAYLOAD:
+        raise JournalError(
+            f"{link.name} takes messages of {link.nc.max_payload} bytes at most: set its max_payload to "
+            f"{LEAST_PAYLOAD} or more (1048576 is the default)"
         )
 
 

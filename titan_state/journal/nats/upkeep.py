@@ -6,16 +6,19 @@ import json
 import logging
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from titan_state.core.state import ENDED, FINAL, IN_FULL, KEPT, SEQ
 from titan_state.errors import JournalDamagedError, JournalUnavailableError, PayloadError, shorten
+from titan_state.journal.nats.consumers import all_of
 from titan_state.journal.nats.messages import row_read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
+    from titan_state.core.events import Event
     from titan_state.journal.nats.layout import Layout
     from titan_state.journal.nats.link import Link
     from titan_state.journal.nats.reading import Reader, Stored
@@ -55,14 +58,24 @@ class Upkeep:
         low, high = 1, 1 if last is None else last.position + 1
         while low < high:  # every event before `low` is earlier, the first one from `high` on is not
             middle = (low + high) // 2
-            found = await self._reader.first(events, after=middle - 1)
-            if found is None or found.position >= high:
+            found = await self._first_readable(events, middle)
+            if found is None or found[0] >= high:
                 high = middle
-            elif self._reader.event(found).at < at:
-                low = found.position + 1
+            elif found[1].at < at:
+                low = found[0] + 1
             else:
                 high = middle
         return low
+
+    async def _first_readable(self, subject: str, position: int) -> tuple[int, Event] | None:
+        """Return the first event from a position on; what cannot be read is passed over."""
+        after = position - 1
+        while (stored := await self._reader.first(subject, after=after)) is not None:
+            try:
+                return stored.position, self._reader.event(stored)
+            except JournalDamagedError:
+                after = stored.position
+        return None
 
     async def prune(self, before: datetime, most: int | None = None) -> int:
         """Drop events from before a date, or beyond a number of them, that every subscription has had.
@@ -117,8 +130,11 @@ class Upkeep:
         if gone:
             floor = max(seq for _, seq, _ in gone)
             await raise_floor(floor, max((ended for _, _, ended in gone if ended is not None), default=-inf))
-        for position, _, _ in gone:  # one that was written anew meanwhile is at another place
-            await self._ask("MSG.DELETE", {"seq": position, "no_erase": True}, "forget an execution")
+        # One that was written anew meanwhile is at another place.
+        await all_of(
+            partial(self._ask, "MSG.DELETE", {"seq": position, "no_erase": True}, "forget an execution")
+            for position, _, _ in gone
+        )
         return len(gone)
 
     async def _ask(self, what: str, asked: dict[str, Any], doing: str) -> dict[str, Any]:

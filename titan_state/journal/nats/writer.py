@@ -148,7 +148,7 @@ class Writer:
             events = [event for event in commit.events if event.id not in self._found]
             self._floor, self._horizon = max(self._floor, commit.floor), max(self._horizon, commit.horizon)
             head = self._next_head()
-            doubt = Doubt(head.mark, [event.id for event in events])
+            doubt = Doubt(head.mark, self._ids(events))
             self._doubts.append(doubt)  # first: this may be cancelled, too
             try:
                 first = await batch.send(self._link, self._messages(head, events, commit), self._last)
@@ -166,6 +166,11 @@ class Writer:
             positions = [places.get(event.id) or self._found.pop(event.id) for event in commit.events]
             self.head = max([self.head, *positions])
             return positions
+
+    def _ids(self, events: Sequence[Event]) -> Sequence[str]:
+        """Return the ids of events; the same object as of the last doubt, if they are the same."""
+        ids = [event.id for event in events]
+        return self._doubts[-1].events if self._doubts and self._doubts[-1].events == ids else ids
 
     async def _find_out(self) -> None:
         """Take in which of the doubtful batches was written after all.
@@ -206,9 +211,14 @@ class Writer:
         )
 
     def _messages(self, head: Head, events: Sequence[Event], commit: Commit) -> list[batch.Message]:
+        most = self._link.nc.max_payload - HEADERS
+        made = self._made(head, events, commit, most)
+        if sum(len(message.payload) for message in made) > MOST_BYTES:
+            made = self._made(head, events, commit, min(most, MOST_BYTES // len(made)))
+        return made
+
+    def _made(self, head: Head, events: Sequence[Event], commit: Commit, most: int) -> list[batch.Message]:
         layout = self._layout
-        count = 1 + len(events) + len(commit.records) + len(commit.lists)
-        most = min(self._link.nc.max_payload - HEADERS, MOST_BYTES // count)
         return [
             batch.Message(layout.head, head.written()),
             *(

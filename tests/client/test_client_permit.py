@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from titan_state import LeadershipLostError
-from titan_state.client.gate import LOOK_AGAIN_S, Gate
+from titan_state.client.gate import LOOK_AGAIN_S, PATIENCE_S, Gate
 from titan_state.core.budget import Priority, RequestBudget
 from titan_state.errors import ConnectionFailedError, NotFoundError
 
@@ -74,14 +74,75 @@ async def test_without_a_permit_at_all_nothing_changes(clock):
 
 async def test_it_waits_until_the_permit_is_held(clock, gate, permit):
     """A request takes no slot while it waits for the permit, and goes as soon as it is there."""
-    waiting = [asyncio.create_task(gate.enter(priority)) for priority in (Priority.POLL, Priority.CONTROL)]
+    waiting = [asyncio.create_task(gate.enter(priority)) for priority in Priority if priority is not Priority.CONTROL]
     await clock.advance(30.0)
     assert not any(task.done() for task in waiting)
     assert gate._budget.spent(clock.time()) == 0
     permit.give()
     await clock.advance(2.0)
+    assert waiting[0].done()
+    await clock.advance(2.0)
     assert all(task.done() for task in waiting)
-    assert gate._budget.in_flight == 2
+    assert gate._budget.in_flight == 3
+
+
+async def test_what_somebody_asks_for_is_told(clock, gate, permit):
+    """Somebody who waits for an action hears within 5 s that it is not sent; reading waits on, and nothing is spent."""
+    polls, asked = (asyncio.create_task(gate.enter(priority)) for priority in (Priority.POLL, Priority.CONTROL))
+    await clock.advance(PATIENCE_S - 0.5)
+    assert not asked.done()
+    await clock.advance(0.5)
+    error = await ended(asked)
+    assert isinstance(error, ConnectionFailedError)
+    assert error.sent is False
+    assert "nothing is sent at present, and this was not" in str(error)
+    await clock.advance(60.0)
+    assert not polls.done()
+    assert (gate._budget.spent(clock.time()), gate._budget.in_flight, gate.waiting) == (0, 0, 0)
+    permit.give()
+    await clock.advance(1.0)
+    assert polls.done()
+
+
+async def test_what_somebody_asks_for_goes_if_the_permit_comes_in_time(clock, gate, permit):
+    """A lease that lapses for a moment is waited for; each time anew."""
+    for _ in range(3):
+        permit.take()
+        asked = asyncio.create_task(gate.enter(Priority.CONTROL))
+        await clock.advance(PATIENCE_S - 0.5)
+        permit.give()
+        await clock.advance(0.1)
+        gate._budget.answered(asked.result(), clock.time())
+        await clock.advance(10.0)
+
+
+async def test_what_somebody_asks_for_is_told_also_after_its_slot(clock, gate, permit):
+    """A permit that has gone while an action waited for its slot does not come back: that is said as soon."""
+    permit.give()
+    ticket = await gate.enter(Priority.CONTROL)
+    asked = asyncio.create_task(gate.enter(Priority.CONTROL))
+    await clock.settle()
+    permit.take()
+    await clock.advance(1.0)  # here its slot comes
+    assert not asked.done()
+    await clock.advance(PATIENCE_S)
+    assert (await ended(asked)).sent is False
+    gate._budget.answered(ticket, clock.time())
+    assert gate._budget.in_flight == 0
+    await clock.advance(LOOK_AGAIN_S)
+    assert clock.sleepers == 0
+
+
+async def test_end_to_end_an_action_is_refused(paced, clock, permit):
+    """A client that may not send says so of an action, and sends it neither then nor later."""
+    service, client = paced
+    client.lead_by(permit)
+    asked = asyncio.create_task(client.pause("e"))
+    await clock.advance(PATIENCE_S + LOOK_AGAIN_S)
+    assert isinstance(await ended(asked), ConnectionFailedError)
+    permit.give()
+    await clock.advance(60.0)
+    assert len(service.requests) == 0
 
 
 async def test_it_is_looked_for_again_by_itself(clock, gate, permit):

@@ -10,10 +10,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from following import PATIENCE_S, SILENT_S, Program, ids, later, moved, until
+from proxy import between
 
 from titan_state import JournalDamagedError, SubscriptionInUseError
+from titan_state.errors import PayloadError
+from titan_state.journal.nats import stream
 from titan_state.journal.nats.consumers import Known
+from titan_state.journal.nats.letters import Kept
 from titan_state.journal.nats.messages import event_read
+from titan_state.journal.nats.pulls import NAK
+from titan_state.journal.nats.reading import Stored
 
 Make = Callable[..., Awaitable[Program]]
 
@@ -386,8 +392,8 @@ async def test_an_event_that_comes_while_a_letter_of_its_execution_waits(program
     assert await subscription.fetch_of("b", after=0, limit=9) == []
 
 
-async def test_letters_are_limited_in_number(program):
-    """The oldest dead letters beyond the limit are dropped, and others are left alone."""
+async def test_letters_are_limited_in_number(program, caplog):
+    """The oldest dead letters beyond the limit are dropped, which is said, and others are left alone."""
     one = await program()
     positions = await one.write(*(moved(f"e{number}") for number in range(5)))
     for number, position in enumerate(positions):
@@ -396,6 +402,13 @@ async def test_letters_are_limited_in_number(program):
     await one.letters.write("them", 1, moved("e0"), state="dead", attempts=1, error="")
     assert await one.letters.trim("us", most=2) == 3
     assert await one.letters.counts() == {"us": (1, 2), "them": (0, 1)}
+    (record,) = [record for record in caplog.records if "dead letters" in record.message]
+    assert record.levelno == logging.WARNING
+    assert "of subscription us" in record.message
+    assert "3 oldest" in record.message
+    caplog.clear()
+    assert await one.letters.trim("us", most=2) == 0
+    assert caplog.text == ""
 
 
 async def test_a_letter_longer_than_the_server_takes(program):
@@ -480,6 +493,251 @@ async def test_a_subscription_removed_under_a_program_is_not_made_again(program,
     assert ids(one.had + two.had) == ["a:1"]
 
 
+async def _renewed(other: Program) -> None:
+    """Remove a subscription whoever has it open, and have one of that name be there that begins at the beginning."""
+    await other.letters.purge(other.layout.subscriptions)
+    for name in await other.roster.consumers.names():
+        await other.roster.consumers.remove(name)
+    await other.roster.hold("us", 0)
+
+
+async def _made_again(other: Program) -> None:
+    """Have a stream be there that was removed."""
+    other.layout = await stream.ensured(other.link, other._account, other._settings)
+
+
+async def test_a_subscription_made_again_under_a_program(program):
+    """What a program has had of an earlier subscription of that name it hands out again: it is another one."""
+    one, two = await program(), await program()
+    await one.follow()
+    written = [moved(f"e{number}", seq) for number in range(6) for seq in (1, 2)]
+    await one.write(*written)
+    before = await one.handle(12)
+    await _renewed(two)
+    assert sorted(await one.handle(12)) == sorted(before)
+    assert await one.gets_nothing()
+    assert await _soon(one, "us")
+
+
+async def test_a_stream_made_again_under_a_program(program, caplog):
+    """After a stream was removed and made again, its first positions are those of other events."""
+    one, two = await program(), await program()
+    await one.follow()
+    await one.write(*(moved(f"old{number}") for number in range(20)))
+    await one.handle(20)
+    await two.link.js.delete_stream(two.layout.stream)
+    await until(lambda: "gets nothing at present" in caplog.text)
+    await _made_again(two)
+    names = [f"new{number}" for number in range(8)]
+    await two.write(*(moved(name) for name in names))
+    await two.roster.hold("us", 0)
+    assert sorted(await one.handle(8)) == sorted(f"{name}:1" for name in names)
+    assert await _soon(one, "us")
+
+
+async def test_a_stream_made_again_while_a_program_works(program):
+    """What a program is done with after its stream was made again is no answer to what has its position now."""
+    one, two = await program(partitions=1), await program(partitions=1)
+    subscription = await one.follow()
+    (position,) = await one.write(moved("old"))
+    (held,) = await one.take()
+    await two.link.js.delete_stream(two.layout.stream)
+    await _made_again(two)
+    known = await two.roster.hold("us", 0)
+    while await two.write(moved("new")) != [position]:
+        pass
+    assert known.start == 0
+    await until(lambda: not subscription._inbox.is_certain or subscription._inbox.pulls[0].held == {})
+    await subscription.set_aside(held, error="no")
+    assert await one.letters.listed() == []
+    count = position - 1
+    assert await one.handle(count) == ["new:1"] * count
+
+
+async def test_what_was_answered_before_the_connection_was_lost(program, nats):
+    """Answers are not given again to a subscription that was made again while a program was cut off."""
+    two = await program(partitions=1)
+    async with between(nats.port) as proxy:
+        one = await Program(proxy.url, partitions=1).open()
+        try:
+            await one.follow()
+            await two.write(moved("a"))
+            assert await one.handle(1) == ["a:1"]
+            assert await _soon(two, "us")
+            before = one.link.nc.stats["reconnects"]
+            proxy.cut()
+            await _renewed(two)
+            await two.follow()
+            assert ids(await two.take()) == ["a:1"]
+            await until(lambda: one.link.nc.stats["reconnects"] > before)
+            await asyncio.sleep(1.0)
+            assert not await two.is_over(), "nobody has said that it is dealt with"
+            await two.crash()
+            assert await one.handle(1) == ["a:1"]
+        finally:
+            await one.close()
+
+
+async def test_an_answer_that_was_lost_is_given_again(program):
+    """What was dealt with and is delivered again all the same is acknowledged, and not handed out."""
+    one = await program(partitions=1)
+    subscription = await one.follow()
+    await one.write(moved("a", 1), moved("a", 2))
+    (first,) = await one.take()
+    (pull, held) = subscription._found(first)
+    answer = subscription._inbox._line.acknowledge
+
+    async def lost(*_: object) -> None:
+        subscription._inbox._line.acknowledge = answer
+
+    subscription._inbox._line.acknowledge = lost
+    await subscription.acknowledge(first)
+    await one.link.nc.publish(held.reply, NAK)
+    assert await one.handle(1) == ["a:2"]
+    assert pull.last == first.position + 1
+    assert await one.gets_nothing()
+
+
+async def test_positions_that_were_given_again(program):
+    """An event at a position that was dealt with is handed out if it is a later one: a server has lost the other."""
+    one = await program(partitions=1)
+    subscription = await one.follow()
+    await one.write(moved("a", 1))
+    await one.handle(1)
+    subscription._inbox.pulls[0].last = 1000
+    await one.write(moved("a", 2))
+    assert await one.handle(1) == ["a:2"]
+
+
+async def test_a_dead_letter_delivered_once_more_is_all_that_is_removed(program):
+    """A message that is no dead letter any more is not removed in its place."""
+    one = await program()
+    (position,) = await one.write(moved("a", 1))
+    await one.letters.remove_again("us", position)
+    await one.letters.remove_again("us", 1000)
+    assert await one.reader.at(position) is not None
+    again = await one.link.put(one.layout.again("us"), b"{}", replaces=False)
+    await one.letters.remove_again("them", again)
+    assert await one.reader.at(again) is not None
+    await one.letters.remove_again("us", again)
+    assert await one.reader.at(again) is None
+
+
+async def _stale(*_: object, **__: object) -> AsyncIterator[Stored]:
+    """Hand out what a replica has that lags behind: nothing."""
+    return
+    yield
+
+
+async def test_a_replica_that_lags_behind_costs_no_subscription(program, monkeypatch):
+    """Consumers are removed, and events dropped, by what the leader of the stream says only."""
+    one = await program()
+    positions = await one.write(moved("a", 1), moved("a", 2))
+    await one.roster.hold("us", positions[0])
+    before = sorted(await one.roster.consumers.names())
+    monkeypatch.setattr(one.reader, "scan", _stale)
+    assert await one.roster.expire(3600) == []
+    assert sorted(await one.roster.consumers.names()) == before
+    assert await one.roster.floor() == positions[0]
+
+
+async def test_consumers_are_left_alone_if_there_is_a_subscription_after_all(program, monkeypatch):
+    """Before consumers are removed as left over it is asked once more whether they are."""
+    one = await program()
+    await one.roster.hold("us", 0)
+    before = sorted(await one.roster.consumers.names())
+
+    async def nothing() -> list[Stored]:
+        return []
+
+    monkeypatch.setattr(one.roster, "_messages", nothing)
+    assert await one.roster.expire(3600) == []
+    assert sorted(await one.roster.consumers.names()) == before
+
+
+async def test_a_subscription_that_cannot_be_read(program, caplog):
+    """It counts as one that is there and has had nothing, until somebody removes it."""
+    one = await program()
+    await one.write(moved("a", 1))
+    await one.roster.hold("us", 1000)
+    await one.roster.hold("them", 1000)
+    assert await one.roster.floor() is None
+    before = sorted(await one.roster.consumers.names())
+    await one.link.put(one.layout.subscription("us"), b"nonsense")
+    assert await one.roster.expire(3600) == []
+    assert sorted(await one.roster.consumers.names()) == before
+    assert await one.roster.floor() == 0
+    assert [state.name for state in await one.roster.states()] == ["them"]
+    assert "is no subscription" in caplog.text
+    with pytest.raises(JournalDamagedError, match="is no subscription"):
+        await one.roster.hold("us", 0)
+    assert await one.roster.remove("us") is True
+    assert await one.roster.floor() is None
+    assert len(await one.roster.consumers.names()) == 5
+
+
+DEEP = b"[" * 100_000
+KNOWN = b'{"name": "us", "start": %b, "created": "%b", "seen": "2026-01-01T00:00:00+00:00"}'
+LETTER = b'{"subscription": "us", "position": %b, "state": "dead", "attempts": 1, "error": "", "at": %b, "due": null}\n'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        DEEP,
+        b"[]",
+        b"\xff",
+        b"9" * 5000,
+        KNOWN % (b"1e999", b"2026-01-01T00:00:00+00:00"),
+        KNOWN % (b"NaN", b"2026-01-01T00:00:00+00:00"),
+        KNOWN % (b"1", b"0001-01-01T00:00:00+12:00"),
+        KNOWN % (b"1", b"9999-12-31T23:59:59-12:00"),
+    ],
+    ids=range(8),
+)
+def test_what_is_no_subscription(data):
+    """Whatever is written in the place of a subscription is said to be damaged, in few words."""
+    with pytest.raises(JournalDamagedError, match="the message at position 7 is no subscription") as caught:
+        Known.read(Stored(7, "s", data))
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        DEEP,
+        b"[]",
+        b"\xff",
+        LETTER % (b"1e999", b"1"),
+        LETTER % (b"1", b"1e999"),
+        LETTER % (b"1", b"1e18"),
+        LETTER % (b"1", b"NaN"),
+        LETTER % (b"1", b"-1e15"),
+    ],
+    ids=range(8),
+)
+def test_what_is_no_letter(data):
+    """Whatever is written in the place of a letter is said to be none."""
+    with pytest.raises(PayloadError, match="it is no letter"):
+        Kept.read(data, 1)
+
+
+async def test_damaged_messages_hinder_nothing(program):
+    """Numbers and texts that nothing can be made of are passed over in the roster, among letters, and on delivery."""
+    one = await program()
+    await one.follow()
+    await one.link.put(one.layout.subscription("them"), KNOWN % (b"1e999", b"2026-01-01T00:00:00+00:00"))
+    for position, data in enumerate((DEEP, LETTER % (b"1e999", b"1"), LETTER % (b"1", b"1e999"))):
+        await one.link.put(one.layout.letter("us", 1 + position), data)
+        await one.link.put(one.layout.again("us"), data, replaces=False)
+    assert [state.name for state in await one.roster.states()] == ["us"]
+    assert await one.letters.listed() == []
+    assert await one.roster.expire(3600) == []
+    await one.write(moved("a"))
+    assert await one.handle(1) == ["a:1"]
+    assert await _soon(one, "us")
+
+
 async def test_the_floor(program):
     """Events may be dropped up to where every subscription has had everything; None limits nothing."""
     one = await program()
@@ -508,7 +766,7 @@ async def test_states(program):
     await one.write(moved("a", 1), moved("b", 1), moved("a", 2))
     await one.roster.hold("idle", 0)
     await one.roster.hold("done", 1000)
-    done, idle = await one.roster.states(3)
+    done, idle = await one.roster.states()
     assert (idle.name, idle.waiting, idle.holder) == ("idle", 3, None)
     assert (done.name, done.waiting) == ("done", 0)
     assert idle.to_dict()["created"]

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.events import ActionUnknown
-from titan_state.errors import JournalDamagedError, JournalUnavailableError, shorten
+from titan_state.errors import JournalDamagedError, JournalUnavailableError, PayloadError, shorten
 from titan_state.monitor.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -25,7 +25,16 @@ logger = logging.getLogger("titan_state.monitor")
 POLL_S: Final = 1.0
 """How often the journal is asked whether others have changed it: a dead letter is to be tried again, say."""
 
-UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, OSError)
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    OSError,
+    PayloadError,
+)
 """What decoding raises on rows that hold anything; dates that no machine has are an OSError on some."""
 
 

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from titan_state.client.readings import ResultMetadata
 from titan_state.core.lifecycle import Action
-from titan_state.errors import ActionOutcomeUnknownError, MonitorClosedError, RunOutcomeUnknownError, TitanStateError
+from titan_state.errors import (
+    ActionOutcomeUnknownError,
+    JournalError,
+    JournalUnavailableError,
+    MonitorClosedError,
+    RunOutcomeUnknownError,
+    TitanStateError,
+)
 from titan_state.monitor.local_server import socket_path
 from titan_state.monitor.survey import Known, Mark, Survey
 from titan_state.monitor.wire import LONGEST, read, written
@@ -38,14 +45,16 @@ NOT_UNDERSTOOD: Final = (
 class LocalMonitor:
     """Asks the monitor of another program, which shares its budget and explains what is done by it.
 
-    Its methods are those of `Monitor`.
+    Its methods are those of `Monitor`. All raise `MonitorClosedError` if it cannot be asked; of an action or a run that
+    it may have heard of, the outcome is unknown then.
     """
 
     def __init__(self, exchange: Callable[[bytes], Awaitable[bytes]]) -> None:
         """Ask a monitor.
 
         Args:
-            exchange: Sends a question, and returns the answer.
+            exchange: Sends a question, and returns the answer. An error of the journal, also as the cause of another,
+                means that the question was not taken.
         """
         self._exchange = exchange
 
@@ -59,6 +68,7 @@ class LocalMonitor:
         try:
             execution: Execution = await self._ask("act", execution_id, Action(action), force=force)
         except MonitorClosedError as error:
+            _ensure_asked(error)
             raise ActionOutcomeUnknownError(execution_id, Action(action), None) from error
         return execution
 
@@ -67,6 +77,7 @@ class LocalMonitor:
         try:
             execution: Execution = await self._ask("run", task_id)
         except MonitorClosedError as error:
+            _ensure_asked(error)
             raise RunOutcomeUnknownError(task_id, f"the monitor that was asked went away ({error})") from error
         return execution
 
@@ -103,7 +114,10 @@ class LocalMonitor:
         )
 
     async def _ask(self, method: str, *values: Any, **options: Any) -> Any:
-        line = await self._exchange(written({"method": method, "values": values, "options": options}))
+        try:
+            line = await self._exchange(written({"method": method, "values": values, "options": options}))
+        except JournalUnavailableError as error:
+            raise MonitorClosedError(str(error)) from error
         answer = _understood(read, line)
         failure = _understood(lambda told: told.get("error"), answer)
         if isinstance(failure, TitanStateError):
@@ -167,6 +181,8 @@ async def _is_answered(ask: Callable[[bytes], Awaitable[bytes]]) -> bool:
         await ask(written({"method": "", "values": (), "options": {}}))
     except MonitorClosedError:
         return False
+    except JournalUnavailableError:  # it is there, and busy: the next question says so, or not any more
+        return True
     return True
 
 
@@ -193,6 +209,12 @@ async def local_monitor(journal: Path) -> AsyncIterator[LocalMonitor | None]:
         yield LocalMonitor(socket.exchange)
     finally:
         await socket.close()
+
+
+def _ensure_asked(error: MonitorClosedError) -> None:
+    """Raise the error if the monitor has certainly not taken the question: nothing was done then."""
+    if isinstance(error.__cause__, JournalError):
+        raise error
 
 
 def _understood(decode: Callable[[Any], T], told: Any) -> T:

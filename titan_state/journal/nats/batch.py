@@ -6,6 +6,7 @@ whoever does not lead any more, and whatever arrives late: of several batches th
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from typing import TYPE_CHECKING, Final
@@ -17,9 +18,12 @@ from titan_state.errors import JournalError, JournalUnavailableError, shorten
 from titan_state.journal.nats.link import WRONG_SEQUENCE, WrongSequenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from titan_state.journal.nats.link import Link
+
+AT_ONCE: Final = 64
+"""How many messages are sent at once."""
 
 MOST: Final = 1000
 """How many messages the server takes in one batch."""
@@ -54,12 +58,13 @@ class DoubtfulError(JournalUnavailableError):
     """It is not known whether a batch was, or will be, written."""
 
 
-async def send(link: Link, messages: Sequence[Message], expected: int) -> int:
+async def send(link: Link, messages: Iterable[Message], count: int, expected: int) -> int:
     """Write messages at once, or not at all.
 
     Args:
         link: The connection.
         messages: The messages, 1,000 at most; the first one is the head.
+        count: How many they are.
         expected: The sequence of the head that was there before, 0 for none.
 
     Returns:
@@ -72,27 +77,35 @@ async def send(link: Link, messages: Sequence[Message], expected: int) -> int:
         JournalError: The server refuses it. Nothing was written.
     """
     link.ensure_up()
-    name, last = secrets.token_hex(8), len(messages)
-    for number, message in enumerate(messages, start=1):
-        headers = {"Nats-Batch-Id": name, "Nats-Batch-Sequence": str(number)}
-        if number == 1:
-            headers["Nats-Expected-Last-Subject-Sequence"] = str(expected)
-        if message.replaces:
-            headers["Nats-Rollup"] = "sub"
-        if message.epoch is not None:
-            headers["Titan-Epoch"] = str(message.epoch)
-        if number < last:
-            with link.told("write"):
-                await link.nc.publish(message.subject, message.payload, headers=headers)
-            continue
-        headers["Nats-Batch-Commit"] = "1"
-        try:
-            answer = await link.ask(message.subject, message.payload, headers, doing="write")
-        except JournalUnavailableError as error:
-            if isinstance(error.__cause__, NoRespondersError):
-                raise  # there is nobody who could have written it
-            raise DoubtfulError(str(error)) from error
-    return _first(link, answer.data, last)
+    name, publish, message = secrets.token_hex(8), link.nc.publish, None
+    with link.told("write"):
+        for number, message in enumerate(messages, start=1):
+            if number == count:
+                break
+            await publish(message.subject, message.payload, headers=_headers(message, name, number, expected))
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)  # has what is there sent while others are made
+    if message is None:
+        raise ValueError("a batch has one message at least")
+    headers = _headers(message, name, count, expected) | {"Nats-Batch-Commit": "1"}
+    try:
+        answer = await link.ask(message.subject, message.payload, headers, doing="write")
+    except JournalUnavailableError as error:
+        if isinstance(error.__cause__, NoRespondersError):
+            raise  # there is nobody who could have written it
+        raise DoubtfulError(str(error)) from error
+    return _first(link, answer.data, count)
+
+
+def _headers(message: Message, name: str, number: int, expected: int) -> dict[str, str]:
+    headers = {"Nats-Batch-Id": name, "Nats-Batch-Sequence": str(number)}
+    if number == 1:
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(expected)
+    if message.replaces:
+        headers["Nats-Rollup"] = "sub"
+    if message.epoch is not None:
+        headers["Titan-Epoch"] = str(message.epoch)
+    return headers
 
 
 def _first(link: Link, data: bytes, count: int) -> int:

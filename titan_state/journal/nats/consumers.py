@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 from nats.js import errors as js_errors
 
-from titan_state.errors import JournalDamagedError, JournalUnavailableError
+from titan_state.errors import JournalDamagedError, JournalUnavailableError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -94,8 +94,8 @@ class Known:
                 created=datetime.fromisoformat(told["created"]).astimezone(UTC),
                 seen=datetime.fromisoformat(told["seen"]).astimezone(UTC),
             )
-        except (ValueError, KeyError, TypeError) as error:
-            text = f"the message at position {stored.position} is no subscription: {error}"
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            text = f"the message at position {stored.position} is no subscription: {shorten(str(error))}"
             raise JournalDamagedError(text) from error
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from titan_state.errors import JournalError, shorten
+from titan_state.errors import JournalUnavailableError, shorten
 from titan_state.journal.nats.consumers import AGAIN_AT_ONCE, Consumers, Known
 from titan_state.journal.nats.errands import Errands
-from titan_state.journal.nats.line import Line
-from titan_state.journal.nats.pulls import ACK, HEARTBEAT, NAK, PROGRESS, Held, Pull
+from titan_state.journal.nats.identity import Identity
+from titan_state.journal.nats.line import Line, taken
+from titan_state.journal.nats.pulls import ACK, FIRST_PAUSE_S, HEARTBEAT, NAK, PROGRESS, Held, Pull
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,12 +33,6 @@ TICK_S: Final = 0.5
 
 CLOSE_S: Final = 5.0
 """How long closing may take."""
-
-QUIET_S: Final = 1.0
-"""How long closing waits for what is about to be delivered."""
-
-AWAY_S: Final = 0.2
-"""How often closing looks whether there is a server that waits for a farewell."""
 
 SUSPECT_S: Final = 1.0
 """For how long after this program stood still what arrives may have been on its way for long."""
@@ -84,13 +79,14 @@ class Inbox:
         ]
         self._name = shorten(known.name)
         self._link = link
-        self._layout = layout
-        self._reader = reader
-        self._place = layout.subscription(known.name)
+        place = layout.subscription(known.name)
+        self._identity = Identity(
+            reader, self.consumers, place, known, self.pulls, self.errands, self._resume, self._trouble, clock
+        )
+        self._doubtful: list[tuple[Pull, Held, Msg, int | None]] = []
         self._received = received
         self._clock = clock
         self._by_consumer = {pull.consumer: pull for pull in self.pulls}
-        self._repair: asyncio.Task[None] | None = None
         self._line = Line(link, layout.stream, known.name)
         self._reconnects = 0
         self._alive = self._suspect_until = 0.0
@@ -106,7 +102,7 @@ class Inbox:
         self._reconnects = self._link.nc.stats["reconnects"]
         await self._line.open(self._take)
         for pull in self.pulls:
-            await self._line.ask(pull, self._clock.time())
+            await self._ask(pull)
         self.errands.begin(self._keep())
 
     async def close(self) -> None:
@@ -115,47 +111,39 @@ class Inbox:
             return
         self.errands.close()
         self._line.is_ended = True
-        works = [asyncio.ensure_future(one) for one in (self._leave(), self._clock.sleep(CLOSE_S), self._until_away())]
+        leaving = self._line.leave(self.pulls, self.consumers, self._let_go_of_all)
+        limits = (self._clock.sleep(CLOSE_S), self._line.until_away(self._clock))
+        works = [asyncio.ensure_future(one) for one in (leaving, *limits)]
         try:
             await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for work in works:
                 work.cancel()  # not waited for: it may hang in what cannot be cancelled
-                work.add_done_callback(_taken)
+                work.add_done_callback(taken)
             for pull in self.pulls:
                 pull.held.clear()
             await self._line.close()
-
-    async def _leave(self) -> None:
-        if self._link.is_up:
-            quiet = asyncio.ensure_future(self._until_quiet())
-            quiet.add_done_callback(_taken)
-            try:
-                await asyncio.wait((quiet,), timeout=QUIET_S)
-            finally:
-                quiet.cancel()
-        await self._line.hang_up(self.pulls[-1].consumer, self._let_go_of_all)
-
-    async def _until_quiet(self) -> None:
-        """Wait for what the server is about to deliver here.
-
-        What is on its way within the server when nobody is interested any more comes to nobody until it is missed.
-        """
-        while asking := [pull.consumer for pull in self.pulls if pull.is_asking]:
-            states = await self.consumers.states(asking)
-            if not any(state.pending and not state.outstanding for state in states.values()):
-                return
 
     async def _let_go_of_all(self) -> None:
         for pull in self.pulls:
             for held in list(pull.held.values()):
                 await self.let_go(pull, held)
 
-    async def _until_away(self) -> None:
-        while self._link.is_up:
-            await self._clock.sleep(AWAY_S)
-
     # What its owner says.
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether what is here is of the subscription that there is now."""
+        return self._identity.is_certain and self._link.nc.stats["reconnects"] == self._reconnects
+
+    def ensure_certain(self) -> None:
+        """Return if it is.
+
+        Raises:
+            JournalUnavailableError: That cannot be said at present.
+        """
+        if not self.is_certain:
+            raise JournalUnavailableError("it is not known whether the subscription was removed meanwhile")
 
     def is_here(self, pull: Pull, held: Held) -> bool:
         """Return whether a message is here still."""
@@ -165,17 +153,29 @@ class Inbox:
         """Return whether the server may have given a message to another program."""
         return held.is_lost or self._clock.time() - held.heard >= self.ack_wait_s
 
-    async def settle(self, pull: Pull, held: Held) -> None:
-        """Take in that a message was dealt with: it is acknowledged, and the next one asked for."""
+    async def settle(self, pull: Pull, held: Held) -> bool:
+        """Take in that a message was dealt with: it is acknowledged, and the next one asked for.
+
+        Returns:
+            Whether it was here still.
+        """
+        if not self.is_here(pull, held):
+            return False
         self.drop(pull, held)
-        if pull.partition is not None:
-            pull.last, pull.answered = max(pull.last, held.sequence), held.reply
-        await self._line.acknowledge(pull, held.reply, self._clock.time())
+        pull.settled(held)
+        await self._acknowledge(pull, held.reply)
+        return True
+
+    async def _acknowledge(self, pull: Pull, reply: str) -> None:
+        if self.is_certain:
+            await self._line.acknowledge(pull, reply, self._clock.time())
+        else:
+            pull.unanswered.append(reply)
 
     async def let_go(self, pull: Pull, held: Held) -> None:
         """Let another program have a message, unless it may have it already."""
         self.drop(pull, held)
-        if not self.is_stale(held):
+        if self.is_certain and not self.is_stale(held):
             await self._line.send(held.reply, NAK)
 
     def drop(self, pull: Pull, held: Held) -> None:
@@ -206,9 +206,10 @@ class Inbox:
         pull.told(number, status, headers.get("Description", ""), self._clock.time())
         if pull.is_missing:
             self._trouble(f"its consumer {pull.consumer} cannot be found")
+            self._identity.doubt(FIRST_PAUSE_S)  # it is not alone with that, as a rule
         elif status == HEARTBEAT:
             self._recovered()
-        await self._line.ask(pull, self._clock.time())
+        await self._ask(pull)
 
     async def _arrived(self, pull: Pull, message: Msg) -> None:
         now = self._clock.time()
@@ -217,18 +218,56 @@ class Inbox:
             await self._line.send(message.reply, NAK)
             return
         self._recovered()
-        place = message.metadata.sequence
+        place, written = message.metadata.sequence, message.metadata.timestamp
         held = pull.held.get(place.stream)
-        if held is not None:  # it was too long ago that the server was told that it is here
+        if held is not None and held.written == written:  # it was too long ago that the server was told of it
             held.reply, held.heard, held.is_lost = message.reply, now, False
-        elif pull.partition is not None and place.stream <= pull.last:  # it was dealt with, and the answer got lost
-            await self._line.acknowledge(pull, message.reply, now)
         else:
             is_suspect = now - self._alive > self.fresh_s or now < self._suspect_until
-            held = pull.held[place.stream] = Held(place.stream, message.reply, now)
+            held = pull.held[place.stream] = Held(place.stream, message.reply, now, written)
             held.may_have_letter = pull.partition is None or message.metadata.num_delivered > 1 or is_suspect
-            await self._received(pull, held, message, place.consumer if is_suspect else None)
-        await self._line.ask(pull, self._clock.time())
+            await self._take_in(pull, held, message, place.consumer if is_suspect else None)
+        await self._ask(pull)
+
+    async def _take_in(self, pull: Pull, held: Held, message: Msg, number: int | None) -> None:
+        """Hand a message on, once it is certain that it is of the subscription whose messages are here."""
+        if pull.is_done(held):
+            self._identity.doubt()
+        if self.is_certain:
+            await self._received(pull, held, message, number)
+        else:
+            self._doubtful.append((pull, held, message, number))
+
+    # Whether it is the subscription that was opened.
+
+    async def _ask(self, pull: Pull) -> None:
+        """Ask for the next message of a consumer, if that is due."""
+        now = self._clock.time()
+        if pull.is_silent(now):
+            pull.lose(now)
+            self._identity.doubt()
+        if self.is_certain:
+            await self._line.ask(pull, now)
+
+    async def _resume(self) -> None:
+        """Do what was left undone as long as there was a doubt."""
+        if not self.is_certain:
+            return  # the connection is another one by now
+        doubtful, self._doubtful = self._doubtful, []
+        for pull, held, message, number in doubtful:
+            if not self.is_here(pull, held):
+                continue
+            if pull.is_done(held):  # the answer got lost
+                self.drop(pull, held)
+                pull.unanswered.append(held.reply)
+            else:
+                await self._received(pull, held, message, number)
+        for pull in self.pulls:
+            replies, pull.unanswered = pull.unanswered, []
+            for reply in (*replies, pull.answered):
+                if reply is not None:  # the last answer may have been lost, too
+                    await self._line.send(reply, ACK)
+            await self._ask(pull)
 
     # What is done from time to time.
 
@@ -250,11 +289,12 @@ class Inbox:
             return
         is_new = self._link.nc.stats["reconnects"] != self._reconnects
         self._reconnects = self._link.nc.stats["reconnects"]
-        for pull in self.pulls:
-            if is_new:
+        if is_new:
+            for pull in self.pulls:
                 pull.lose(now)
-                if pull.answered is not None:  # the answer may have been lost with the connection
-                    await self._line.send(pull.answered, ACK)
+            self._identity.doubt_anew()
+        self._identity.keep_looking()
+        for pull in self.pulls:
             for held in list(pull.held.values()):
                 held.is_lost |= self.is_stale(held)
                 age = now - held.heard
@@ -262,26 +302,7 @@ class Inbox:
                     await self.progress(held)
                 elif not held.is_out and age > self.fresh_s:
                     await self.let_go(pull, held)
-            await self._line.ask(pull, self._clock.time())
-        if any(pull.is_missing for pull in self.pulls) and (self._repair is None or self._repair.done()):
-            self._repair = self.errands.begin(self._restore())
-
-    async def _restore(self) -> None:
-        """Have consumers be there again that were removed, unless the subscription was."""
-        missing = [pull for pull in self.pulls if pull.is_missing]
-        for pull in missing:
-            pull.is_missing = False  # if it is still, the next request says so
-        try:
-            stored = await self._reader.last(self._place)
-            if stored is None:
-                for pull in self.pulls:
-                    pull.last, pull.answered = 0, None  # if there is one of that name again, it is another one
-                return
-            known = Known.read(stored)
-            for pull in missing:
-                await self.consumers.ensure_one(known, pull.partition, after=pull.last)
-        except JournalError as error:
-            logger.debug("the consumers of subscription %s cannot be restored: %s", self._name, error)
+            await self._ask(pull)
 
     def _trouble(self, text: str) -> None:
         if not self._is_troubled:
@@ -289,12 +310,6 @@ class Inbox:
             logger.warning("subscription %s gets nothing at present: %s", self._name, text)
 
     def _recovered(self) -> None:
-        if self._is_troubled and not any(pull.is_missing for pull in self.pulls):
+        if self._is_troubled and self.is_certain and not any(pull.is_missing for pull in self.pulls):
             self._is_troubled = False
             logger.info("subscription %s gets events again", self._name)
-
-
-def _taken(task: asyncio.Future[Any]) -> None:
-    """Take an outcome that nobody waits for any more."""
-    if not task.cancelled():
-        task.exception()

@@ -310,14 +310,15 @@ class NatsJournal:
     # Between programs.
 
     async def serve(self, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
-        """Let programs with the same journal ask this monitor."""
-        await self._there.talk.serve(answer)
+        """Let programs with the same journal ask this monitor, for as long as it leads."""
+        await self._there.talk.serve(answer, lambda: self.lease is not None and self.lease.is_held)
 
     async def ask(self, question: bytes) -> bytes:
         """Ask the monitor that leads.
 
         Raises:
-            MonitorClosedError: None answers.
+            MonitorClosedError: None answers. If its cause is an error of the journal, none has taken the question.
+            JournalUnavailableError: It is asked too much at once, and has not taken the question.
         """
         if self._parts is None:
             raise MonitorClosedError(f"no monitor has led {shorten(str(self.account))} at {self.name} so far")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -131,6 +132,7 @@ def stream_of(token: str) -> str:
     return f"TITAN_{token}"
 
 
+@lru_cache(maxsize=2048)  # of an execution an event and a record are written at the same time
 def mark_of(text: str) -> str:
     """Return the hash that stands for an id in a subject."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -60,15 +60,15 @@ class Leading:
 
     async def prepare(self) -> None:
         """Make ready to ask for the lease."""
-        self._bucket, self._lease_s = await self._opened()
+        self._bucket, self._lease_s = await self._opened(self._settings.lease_s)
         self.lease = self._new_lease()
 
-    async def _opened(self) -> tuple[KeyValue, float]:
-        return await bucket_of(self._parts.link, BUCKET, self._settings, self._settings.lease_s)
+    async def _opened(self, lease_s: float | None) -> tuple[KeyValue, float]:
+        return await bucket_of(self._parts.link, BUCKET, self._settings, lease_s)
 
     def _new_lease(self) -> NatsLease:
         async def reopened() -> KeyValue:
-            self._bucket, _ = await self._opened()
+            self._bucket, _ = await self._opened(self._lease_s)  # what is held was counted with that
             return self._bucket
 
         account = self._parts.layout.account

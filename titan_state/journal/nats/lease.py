@@ -8,23 +8,20 @@ else has led meanwhile.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 from typing import TYPE_CHECKING, Final
 
-import attrs
-from nats.js import errors as js_errors
-
 from titan_state.clock import within
 from titan_state.errors import (
+    ConfigurationError,
     JournalError,
     JournalInUseError,
     JournalUnavailableError,
     LeadershipLostError,
     shorten,
 )
-from titan_state.journal.nats.layout import account_token
+from titan_state.journal.nats.key import Holder, Key
 from titan_state.journal.nats.link import WrongSequenceError
 
 if TYPE_CHECKING:
@@ -47,32 +44,6 @@ ATTEMPTS: Final = 8
 
 SAFE: Final = 0.9
 """After which part of its time a lease that could not be renewed counts as lapsed: clocks may run unevenly."""
-
-
-@attrs.frozen
-class Holder:
-    """Who has a lease.
-
-    Attributes:
-        name: Who it is, for messages.
-        mark: What tells it from all others.
-    """
-
-    name: str
-    mark: str
-
-    def written(self) -> bytes:
-        """Return it as a payload."""
-        return json.dumps({"holder": self.name, "mark": self.mark}).encode()
-
-    @classmethod
-    def read(cls, data: bytes | None) -> Holder:
-        """Return who has written a payload."""
-        try:
-            told = json.loads(data or b"")
-            return cls(str(told["holder"]), str(told["mark"]))
-        except (ValueError, LookupError, TypeError):
-            return cls("a program that is not known", "")
 
 
 class NatsLease:
@@ -105,15 +76,14 @@ class NatsLease:
             reopened: Returns the bucket again, which is made if it is gone.
         """
         self.trouble: str | None = None
-        self._reopened = reopened
         self.lease_s = lease_s
         self.succeeds = False
         self.leader: str | None = None
         self._link = link
-        self._bucket = bucket
-        self._key = account_token(account)
         self._account = shorten(account)
         self._own = Holder(holder, secrets.token_hex(8))
+        self._key = Key(link, bucket, account, self._own, reopened)
+        self._not_before = float("-inf")
         self._revision = 0
         self._until = float("-inf")
         self._loss: JournalError | None = None
@@ -164,11 +134,12 @@ class NatsLease:
         Raises:
             JournalInUseError: Another monitor has it, and it is not waited for.
             JournalUnavailableError: NATS cannot be asked.
+            ConfigurationError: The bucket of leases is another one now, in which keys do not last as long.
         """
         while True:
             known = self.leader
             try:
-                self.leader = await self._take()
+                self.leader = await self._seen() or await self._take()
             except JournalUnavailableError as error:
                 if not stands_by:
                     raise
@@ -176,7 +147,7 @@ class NatsLease:
                     logger.warning("standing by: it cannot be asked who leads %s: %s", self._account, error)
                 self.trouble = str(error)
                 self.leader = None
-                await self._mend()
+                await self._key.mend(self.lease_s)
             else:
                 self.trouble = None
                 if self.leader is None:
@@ -187,22 +158,29 @@ class NatsLease:
                     logger.info("standing by: %s leads %s", shorten(self.leader), self._account)
             await self._link.clock.sleep(self.lease_s / ATTEMPTS)
 
-    async def _mend(self) -> None:
-        """Have the bucket be there, which somebody may have removed."""
-        if self._reopened is None:
-            return
-        try:
-            self._bucket = await self._reopened()
-        except JournalError as error:
-            logger.debug("the bucket of leases cannot be opened: %s", error)
+    async def _seen(self) -> str | None:
+        """Return who is seen to have it, None if it is worth trying to get it.
+
+        In a bucket that was made anew there is nobody, but whoever was in the one before may count on it for a while.
+        """
+        if not self._key.is_mended:
+            return None
+        clock, found = self._link.clock, await self._key.found()
+        is_others = found is not None and found[0].mark != self._own.mark
+        if await self._key.was_made_anew(is_there=is_others):
+            await self._key.mend(self.lease_s)
+            self._not_before = clock.time() + self.lease_s
+        if found is not None and is_others:
+            return found[0].name
+        return "a program whose lease was removed" if clock.time() < self._not_before else None
 
     async def _take(self) -> str | None:
         """Try to get the lease; return who has it otherwise."""
         asked_at = self._link.clock.time()
         try:
-            revision = await self._link.do(self._bucket.create(self._key, self._own.written()), "give the lease")
+            revision = await self._key.create()
         except WrongSequenceError:
-            found = await self._found()
+            found = await self._key.found()
             if found is None:
                 return "a program that has just ended"
             holder, revision = found
@@ -213,18 +191,6 @@ class NatsLease:
             revision = await self._insist()
         self._hold(revision, asked_at)
         return None
-
-    async def _found(self) -> tuple[Holder, int] | None:
-        """Return who has the lease, and the revision."""
-
-        async def ask() -> tuple[Holder, int] | None:
-            try:
-                entry = await self._bucket.get(self._key)
-            except js_errors.KeyNotFoundError:
-                return None
-            return Holder.read(entry.value), entry.revision or 0
-
-        return await self._link.do(ask(), "tell who leads")
 
     def keep(self, still_ours: Callable[[], Awaitable[bool]]) -> None:
         """Renew the lease from now on.
@@ -240,13 +206,11 @@ class NatsLease:
             await self._link.clock.sleep(pause_s)
             pause_s = self.lease_s / RENEWALS
             try:
-                await within(self._link.clock, self.lease_s / 2, self._renew(still_ours))
-            except (JournalUnavailableError, TimeoutError) as error:
-                logger.debug("the lease could not be renewed: %s", error)
-                pause_s = self.lease_s / ATTEMPTS / 2
-                await self._mend()
-            except JournalError as error:
-                self._end(error)
+                if not await self._is_renewed(still_ours):
+                    pause_s = self.lease_s / ATTEMPTS / 2
+                    await self._key.mend(self.lease_s / 2)
+            except (JournalError, ConfigurationError) as error:
+                self._end(error if isinstance(error, JournalError) else JournalError(str(error)))
             except Exception as error:  # a mistake of ours must not leave a monitor that waits for ever
                 logger.exception("the lease cannot be renewed any more")
                 self._end(JournalError(f"the lease cannot be renewed any more: {error!r}"))
@@ -256,39 +220,43 @@ class NatsLease:
                 logger.warning("%s: the lease is held again, and nobody else has led meanwhile", self._account)
             was_held = self.is_held
 
+    async def _is_renewed(self, still_ours: Callable[[], Awaitable[bool]]) -> bool:
+        """Renew the lease; return False if that has to be tried again."""
+        try:
+            await within(self._link.clock, self.lease_s / 2, self._renew(still_ours))
+        except (JournalUnavailableError, TimeoutError) as error:
+            logger.debug("the lease could not be renewed: %s", error)
+            return False
+        return True
+
     async def _renew(self, still_ours: Callable[[], Awaitable[bool]]) -> None:
         """Renew the lease, or get it again where it has lapsed."""
         asked_at = self._link.clock.time()
         has_lapsed = not self.is_held
         try:
-            revision = await self._update()
+            revision = await self._key.update(self._revision)
         except WrongSequenceError:
-            found = await self._found()
+            found = await self._key.found()
             if found is not None and found[0].mark != self._own.mark:
                 self.lose(f"{found[0].name} leads {self._account} now: this monitor was not heard of for too long")
                 return
-            asked_at = self._link.clock.time()
             if found is not None:  # ours: the answer to an earlier renewal was lost
-                self._revision = found[1]
+                asked_at, self._revision = self._link.clock.time(), found[1]
                 revision = await self._insist()
             else:
                 has_lapsed = True
-                create = self._bucket.create(self._key, self._own.written())
-                revision = await self._link.do(create, "give the lease")
+                await self._key.mend(self.lease_s / 2)  # somebody may have made another bucket
+                asked_at = self._link.clock.time()
+                revision = await self._key.create()
         if has_lapsed and not await still_ours():
-            self._revision = revision
-            await self._give_back()
+            await self._key.remove()
             self.lose(f"another monitor has led {self._account} meanwhile: this one was not heard of for too long")
             return
         self._hold(revision, asked_at)
 
-    async def _update(self) -> int:
-        update = self._bucket.update(self._key, self._own.written(), last=self._revision)
-        return await self._link.do(update, "renew the lease")
-
     async def _insist(self) -> int:
         try:
-            return await self._update()
+            return await self._key.update(self._revision)
         except WrongSequenceError as error:  # what was found was not the newest: it is looked for again
             raise JournalUnavailableError("the lease could not be renewed: what is read of it is old") from error
 
@@ -308,12 +276,4 @@ class NatsLease:
         self._until = float("-inf")
         self._tell()
         if self._loss is None:
-            await self._give_back()
-
-    async def _give_back(self) -> None:
-        try:
-            found = await self._found()  # whatever was asked for last: its answer may not have come
-            if found is not None and found[0].mark == self._own.mark:
-                await self._link.do(self._bucket.delete(self._key, last=found[1]), "take the lease back")
-        except JournalError as error:  # it expires
-            logger.debug("the lease could not be given back: %s", error)
+            await self._key.remove()

@@ -104,7 +104,7 @@ class Kept:
                 event=event,
                 sequence=sequence,
             )
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
             raise PayloadError("it is no letter", body=shorten(first.decode("utf-8", "replace"))) from error
 
     def letter(self, event: Event) -> Letter:
@@ -191,8 +191,11 @@ class Letters:
         """Forget a delivery: it succeeded."""
         await self.purge(self._layout.letter(name, position))
 
-    async def remove_again(self, sequence: int) -> None:
+    async def remove_again(self, name: str, sequence: int) -> None:
         """Remove a message that had a dead letter delivered once more."""
+        stored = await self._reader.at(sequence)
+        if stored is None or stored.subject != self._layout.again(name):
+            return  # it is gone: what has its position now is of a stream that was made again
         answer = await self._ask("STREAM.MSG.DELETE", {"seq": sequence, "no_erase": True})
         self._raise_for(answer, passes=(10043, 10057))  # it is gone already
 
@@ -246,6 +249,9 @@ class Letters:
         async with aclosing(self.kept(name)) as letters:
             dead = [kept.position async for kept in letters if kept.state == DEAD]
         beyond = dead[: max(0, len(dead) - most)]
+        if beyond:
+            text = "the %d oldest dead letters of subscription %s are removed: no more than %d are kept"
+            logger.warning(text, len(beyond), shorten(name), most)
         await all_of(partial(self.remove, name, position) for position in beyond)
         return len(beyond)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import nats.errors
 
@@ -13,14 +13,22 @@ from titan_state.errors import JournalError, shorten
 from titan_state.journal.nats.pulls import ACK, NEXT, REQUEST, Pull
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription as Receiver
 
+    from titan_state.clock import Clock
+    from titan_state.journal.nats.consumers import Consumers
     from titan_state.journal.nats.link import Link
 
 logger = logging.getLogger("titan_state.journal")
+
+QUIET_S: Final = 1.0
+"""How long a farewell waits for what is about to be delivered."""
+
+AWAY_S: Final = 0.2
+"""How often a farewell looks whether there is a server that waits for it."""
 
 ROUND_TRIP_S: Final = 2.0
 """How long a farewell waits for the server to have had something."""
@@ -91,13 +99,29 @@ class Line:
             return False
         return True
 
-    async def hang_up(self, consumer: str, let_go: Callable[[], Awaitable[None]]) -> None:
+    async def leave(self, pulls: Sequence[Pull], consumers: Consumers, let_go: Callable[[], Awaitable[None]]) -> None:
         """Take leave of the server: nothing is delivered here any more, and everything that was to others.
 
         Args:
-            consumer: The name of any of the consumers.
+            pulls: What was asked for.
+            consumers: The consumers.
             let_go: Lets go of the messages that are here.
         """
+        if self._link.is_up:
+            quiet = asyncio.ensure_future(_quiet(pulls, consumers))
+            quiet.add_done_callback(taken)
+            try:
+                await asyncio.wait((quiet,), timeout=QUIET_S)
+            finally:
+                quiet.cancel()
+        await self._hang_up(pulls[-1].consumer, let_go)
+
+    async def until_away(self, clock: Clock) -> None:
+        """Return when there is no server."""
+        while self._link.is_up:
+            await clock.sleep(AWAY_S)
+
+    async def _hang_up(self, consumer: str, let_go: Callable[[], Awaitable[None]]) -> None:
         nc, receiver = self._link.nc, self._receiver
         if receiver is None or not self._link.is_up:
             return
@@ -121,3 +145,20 @@ class Line:
         """Return when the server has had everything that was sent, and all that it had sent by then has arrived."""
         with suppress(JournalError):
             await self._link.ask(f"$JS.API.CONSUMER.INFO.{self._stream}.{consumer}", timeout_s=ROUND_TRIP_S)
+
+
+async def _quiet(pulls: Sequence[Pull], consumers: Consumers) -> None:
+    """Wait for what the server is about to deliver here.
+
+    What is on its way within the server when nobody is interested any more comes to nobody until it is missed.
+    """
+    while asking := [pull.consumer for pull in pulls if pull.is_asking]:
+        states = await consumers.states(asking)
+        if not any(state.pending and not state.outstanding for state in states.values()):
+            return
+
+
+def taken(task: asyncio.Future[Any]) -> None:
+    """Take an outcome that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()

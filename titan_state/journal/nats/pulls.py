@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from titan_state.journal.base import Delivery
 
 EXPIRES_S: Final = 30.0
@@ -50,6 +52,7 @@ class Held:
         sequence: The position of the message: that of the event, unless it is delivered once more.
         reply: Where it is answered.
         heard: When it arrived, or the server was last told that it is in progress, by the clock.
+        written: When it was written, as the server says.
         delivery: What is handed out.
         is_out: Whether it was handed out.
         is_lost: Whether the server may have given it to another program meanwhile.
@@ -59,6 +62,7 @@ class Held:
     sequence: int
     reply: str
     heard: float
+    written: datetime | None = None
     delivery: Delivery | None = None
     is_out: bool = False
     is_lost: bool = False
@@ -76,7 +80,9 @@ class Pull:
         width: How many messages it may have at the same time.
         held: What it has, by the position of the message.
         last: The last event that was dealt with here: all earlier ones of the partition were, too.
+        last_written: When that one was written: a server that has lost messages gives their positions again.
         answered: Where that one was answered, to say it again if the answer may have been lost.
+        unanswered: Where it is to be said that a message was dealt with, which could not be said so far.
         is_missing: Whether the consumer may not be there.
     """
 
@@ -86,7 +92,9 @@ class Pull:
     width: int
     held: dict[int, Held] = attrs.field(factory=dict)
     last: int = 0
+    last_written: datetime | None = None
     answered: str | None = None
+    unanswered: list[str] = attrs.field(factory=list)
     is_missing: bool = False
     _number: int = 0
     _asked: float | None = None
@@ -116,6 +124,27 @@ class Pull:
     def is_repeated(self) -> bool:
         """Whether the request before has ended in a way that may have cost an answer of ours as well."""
         return self._asked is not None or self._refusals > 0
+
+    def is_silent(self, now: float) -> bool:
+        """Return whether a request may have been lost."""
+        return self._asked is not None and now - self._heard >= SILENCE_S
+
+    def is_done(self, held: Held) -> bool:
+        """Return whether a message was dealt with here before it arrived."""
+        if self.partition is None or self.last_written is None or held.written is None:
+            return False
+        return held.sequence <= self.last and held.written <= self.last_written
+
+    def settled(self, held: Held) -> None:
+        """Take in that a message was dealt with."""
+        if self.partition is not None:
+            self.last, self.last_written, self.answered = held.sequence, held.written, held.reply
+
+    def forget(self) -> None:
+        """Take in that the subscription is another one: what was had of the earlier one says nothing of it."""
+        self.held.clear()
+        self.unanswered.clear()
+        self.last, self.last_written, self.answered = 0, None, None
 
     def ask(self, now: float) -> str:
         """Take in that a request is sent, and return the end of the subject that its status comes on."""

@@ -7,7 +7,7 @@ agree on where it begins: whoever writes the message first says so.
 from __future__ import annotations
 
 import logging
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from titan_state.clock import Clock
     from titan_state.journal.nats.layout import Layout
     from titan_state.journal.nats.link import Link
-    from titan_state.journal.nats.reading import Reader
+    from titan_state.journal.nats.reading import Reader, Stored
 
 T = TypeVar("T")
 
@@ -91,12 +91,7 @@ class Roster:
 
     async def known(self) -> list[Known]:
         """Return all subscriptions, by name."""
-        found = []
-        async with aclosing(self._reader.scan(self._layout.subscriptions)) as messages:
-            async for stored in messages:
-                with suppress(JournalDamagedError):
-                    found.append(Known.read(stored))
-        return sorted(found, key=lambda one: one.name)
+        return self._read(await self._messages())
 
     async def find(self, name: str) -> Known | None:
         """Return a subscription, None if there is none of that name."""
@@ -114,7 +109,7 @@ class Roster:
         Raises:
             SubscriptionInUseError: A program has it open.
         """
-        if await self.find(name) is None:
+        if await self._reader.last(self._layout.subscription(name)) is None:
             return False
         if await self._is_open(name):
             raise SubscriptionInUseError(name, "another program")
@@ -139,7 +134,11 @@ class Roster:
         Returns:
             The position; None if each of them has had everything that was there when this was called.
         """
-        floors = [floor for one in await self.known() if (floor := await self._floor(one)) is not None]
+        messages = await self._messages()
+        known = self._read(messages)
+        if len(known) < len(messages):
+            return 0  # nobody knows what one of them has had
+        floors = [floor for one in known if (floor := await self._floor(one)) is not None]
         return min(floors, default=None)
 
     async def expire(self, older_than_s: float) -> list[str]:
@@ -160,6 +159,24 @@ class Roster:
                 gone.append(one.name)
         await self._remove_remains()
         return gone
+
+    async def _messages(self) -> list[Stored]:
+        """Return the messages of all subscriptions, as the stream's leader has them: a replica may lag behind."""
+        layout, doing = self._layout, "tell which subscriptions there are"
+        work = self._link.js.stream_info(layout.stream, subjects_filter=layout.subscriptions)
+        subjects = (await self._link.do(work, doing)).state.subjects or {}
+        found = await all_of(partial(self._reader.last, subject) for subject in subjects)
+        return [stored for stored in found if stored is not None]
+
+    def _read(self, messages: list[Stored]) -> list[Known]:
+        """Return what can be read, by name."""
+        found = []
+        for stored in messages:
+            try:
+                found.append(Known.read(stored))
+            except JournalDamagedError as error:
+                logger.warning("a subscription is left alone, and keeps events from being dropped: %s", error)
+        return sorted(found, key=lambda one: one.name)
 
     async def _hold(self, name: str, start: int) -> Known:
         while True:
@@ -236,7 +253,16 @@ class Roster:
     async def _remove_remains(self) -> None:
         """Remove consumers of subscriptions whose removal was cut short."""
         names = await self.consumers.names()  # first: a subscription is written down before it has consumers
-        wanted = {part for one in await self.known() for part in self.consumers.names_of(one.name)}
-        states = await self.consumers.states(name for name in names if name not in wanted)
+        wanted = {stored.subject for stored in await self._messages()}  # those that cannot be read, too
+        remains = {name: place for name in names if (place := self._place_of(name)) not in wanted}
+        states = await self.consumers.states(remains)
         ours = [name for name, state in states.items() if state.mark and not state.waiting]
-        await all_of(partial(self.consumers.remove, name) for name in ours)
+        await all_of(partial(self._remove_remainder, name, remains[name]) for name in ours)
+
+    async def _remove_remainder(self, name: str, place: str) -> None:
+        if await self._reader.last(place) is None:  # it was not opened meanwhile
+            await self.consumers.remove(name)
+
+    def _place_of(self, consumer: str) -> str:
+        """Return the subject of the subscription that a consumer is one of."""
+        return f"{self._layout.subscriptions.removesuffix('*')}{consumer.rpartition('-')[0]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -248,8 +249,7 @@ class NatsSubscription:
         return None
 
     async def _settle(self, pull: Pull, held: Held) -> None:
-        await self._inbox.settle(pull, held)
-        if pull.partition is None:
+        if await self._inbox.settle(pull, held) and pull.partition is None:
             self._inbox.errands.begin(self._remove_again(held.sequence))
 
     async def _write(
@@ -263,6 +263,9 @@ class NatsSubscription:
         held.may_have_letter = True
 
         async def write() -> None:
+            if not self._inbox.is_here(pull, held):
+                return  # the subscription is another one by now
+            self._inbox.ensure_certain()
             await self._letters.write(
                 self.name,
                 delivery.position,
@@ -307,7 +310,8 @@ class NatsSubscription:
         await self._inbox.errands.patiently(lambda: self._letters.remove(self.name, position), "remove a letter")
 
     async def _remove_again(self, sequence: int) -> None:
-        await self._inbox.errands.patiently(lambda: self._letters.remove_again(sequence), "remove a letter")
+        work = partial(self._letters.remove_again, self.name, sequence)
+        await self._inbox.errands.patiently(work, "remove a letter")
 
     async def _trim(self) -> None:
         await self._inbox.errands.patiently(lambda: self._letters.trim(self.name), "remove old dead letters")

@@ -27,7 +27,7 @@ from titan_state.journal.nats.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from titan_state.core.events import Event
     from titan_state.core.retention import Baseline
@@ -42,6 +42,9 @@ LARGEST_COMMIT: Final = batch.MOST - 1
 
 MOST_BYTES: Final = 32 * 1024 * 1024
 """How many bytes a batch has at most, about."""
+
+SHARE: Final = 8
+"""Which part of the bytes that are left one message of a batch has at most."""
 
 HEADERS: Final = 1024
 """How many bytes of a message are left to its headers."""
@@ -151,7 +154,9 @@ class Writer:
             doubt = Doubt(head.mark, self._ids(events))
             self._doubts.append(doubt)  # first: this may be cancelled, too
             try:
-                first = await batch.send(self._link, self._messages(head, events, commit), self._last)
+                messages = self._messages(head, events, commit)
+                count = 1 + len(events) + len(commit.records) + len(commit.lists)
+                first = await batch.send(self._link, messages, count, self._last)
             except batch.DoubtfulError:
                 raise
             except JournalUnavailableError:
@@ -210,26 +215,22 @@ class Writer:
             horizon=self._horizon,
         )
 
-    def _messages(self, head: Head, events: Sequence[Event], commit: Commit) -> list[batch.Message]:
-        most = self._link.nc.max_payload - HEADERS
-        made = self._made(head, events, commit, most)
-        if sum(len(message.payload) for message in made) > MOST_BYTES:
-            made = self._made(head, events, commit, min(most, MOST_BYTES // len(made)))
-        return made
+    def _messages(self, head: Head, events: Sequence[Event], commit: Commit) -> Iterator[batch.Message]:
+        """Hand out the messages of a batch, as they are made: the server takes the first while others are made.
 
-    def _made(self, head: Head, events: Sequence[Event], commit: Commit, most: int) -> list[batch.Message]:
-        layout = self._layout
-        return [
-            batch.Message(layout.head, head.written()),
-            *(
-                batch.Message(
-                    layout.event(event.execution_id), event_written(event, most), replaces=False, epoch=head.epoch
-                )
-                for event in events
-            ),
-            *(batch.Message(layout.record(row[0]), row_written(row, most)) for row in commit.records),
-            *(
-                batch.Message(layout.list(task_id), list_written(task_id, baseline))
-                for task_id, baseline in commit.lists.items()
-            ),
-        ]
+        A single one has no more than a part of the bytes that are left, so that all together have no more than there
+        are, and what is small is not cut for what is large.
+        """
+        layout, left = self._layout, MOST_BYTES
+        largest = self._link.nc.max_payload - HEADERS
+        yield batch.Message(layout.head, head.written())
+        for event in events:
+            payload = event_written(event, min(largest, left // SHARE))
+            left -= len(payload)
+            yield batch.Message(layout.event(event.execution_id), payload, replaces=False, epoch=head.epoch)
+        for row in commit.records:
+            payload = row_written(row, min(largest, left // SHARE))
+            left -= len(payload)
+            yield batch.Message(layout.record(row[0]), payload)
+        for task_id, baseline in commit.lists.items():
+            yield batch.Message(layout.list(task_id), list_written(task_id, baseline))

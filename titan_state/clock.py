@@ -8,16 +8,23 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
 
 
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", None) or time.CLOCK_MONOTONIC
-"""CLOCK_BOOTTIME goes on while the machine sleeps: what was to last for a while is over after that."""
+def _seconds() -> Callable[[], float]:
+    """Return what reads the clock that never goes back; where there is one, one that goes on while the machine sleeps.
+
+    What was to last for a while is over after that.
+    """
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    return time.monotonic
 
 
 class Clock(Protocol):
@@ -39,9 +46,12 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own time."""
 
+    def __init__(self) -> None:
+        self._read = _seconds()
+
     def time(self) -> float:
-        """Return seconds of the machine's clock that never goes back; where there is one, one that counts its sleep."""
-        return time.clock_gettime(_CLOCK)
+        """Return seconds of the machine's clock that never goes back."""
+        return self._read()
 
     def now(self) -> datetime:
         """Return the machine's wall time."""

@@ -171,8 +171,8 @@ async def test_a_name_is_used_once(service, path):
 @pytest.mark.parametrize(
     ("journal", "handlers", "message"),
     [
-        (MemoryJournal(), recording()[0], "follows a journal on disk"),
-        ("memory:", recording()[0], "follows a journal on disk"),
+        (MemoryJournal(), recording()[0], "follows a journal that lasts"),
+        ("memory:", recording()[0], "follows a journal that lasts"),
         ("sqlite:///x.db", Handlers(), "without handlers"),
         ("nowhere", recording()[0], "there is no journal at"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -15,15 +14,12 @@ from parts import Connect, be_impatient, commit, connecting, moved, true
 from servers import Cluster, Server, running
 
 from titan_state import ConfigurationError, JournalError, JournalUnavailableError, LeadershipLostError
-from titan_state import clock as clocks
-from titan_state.clock import SystemClock
 from titan_state.journal.nats import NatsJournal, leading
 from titan_state.journal.nats import lease as leases
 from titan_state.journal.nats.buckets import bucket_of
 from titan_state.journal.nats.lease import BUCKET, NatsLease
 from titan_state.journal.nats.link import Link
 from titan_state.journal.nats.settings import settings_of
-from titan_state.journal.nats.stream import LEAST_PAYLOAD
 from titan_state.journal.nats.writer import Writer
 
 LONG_S = 60.0
@@ -389,31 +385,3 @@ async def test_what_is_read_of_a_lease_is_old(nats, connect):
     assert await lease._is_renewed(yes)
     assert lease.is_held
     assert lease._revision == (await bucket.get(lease._key._name)).revision
-
-
-# What it runs on.
-
-
-async def test_a_server_that_takes_short_messages_only(tmp_path):
-    """It is refused in words that say how long they must be; one that takes just that is good enough."""
-    for most, is_enough in ((LEAST_PAYLOAD - 1, False), (LEAST_PAYLOAD, True)):
-        with running(Server(tmp_path / str(most), f"max_payload: {most}")) as server:
-            journal = NatsJournal(server.url)
-            try:
-                if is_enough:
-                    await journal.open()
-                    continue
-                with pytest.raises(JournalError, match=f"messages of {most} bytes.*max_payload to {LEAST_PAYLOAD}"):
-                    await journal.open()
-            finally:
-                await journal.close()
-
-
-@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no clock that is called so")
-def test_the_sleep_of_a_machine_counts(monkeypatch):
-    """A lease that ran out while a machine was asleep has run out when it wakes."""
-    told = {time.CLOCK_BOOTTIME: 1000.0}
-    monkeypatch.setattr(clocks.time, "clock_gettime", lambda clock: told[clock])
-    assert SystemClock().time() == 1000.0
-    told[time.CLOCK_BOOTTIME] += 8 * 3600
-    assert SystemClock().time() == 1000.0 + 8 * 3600

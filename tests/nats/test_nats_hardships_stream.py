@@ -1,8 +1,8 @@
-"""Hardships of a stream: it is full, spoiled or removed, or what is to be written is far too long."""
+"""Hardships of a stream: it is full, spoiled or removed, what is to be written is too long, or the machine sleeps."""
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -12,13 +12,19 @@ import nats as client
 import pytest
 from parts import START, Connect, be_impatient, commit, connecting, insisting, moved, true
 from proxy import between
+from servers import Server, running
 
-from titan_state import JournalError, JournalUnavailableError
+from titan_state import JournalError, JournalUnavailableError, Transitioned
+from titan_state import clock as clocks
+from titan_state.clock import SystemClock
+from titan_state.errors import JournalDamagedError
 from titan_state.journal.base import Commit
 from titan_state.journal.nats import NatsJournal, leading
 from titan_state.journal.nats.batch import DoubtfulError, FullError
 from titan_state.journal.nats.layout import Layout
-from titan_state.journal.nats.writer import LARGEST_COMMIT, MOST_BYTES
+from titan_state.journal.nats.roster import Roster
+from titan_state.journal.nats.stream import LEAST_PAYLOAD
+from titan_state.journal.nats.writer import MOST_BYTES
 
 LAYOUT = Layout("shop")
 LONG = "x" * 20_000
@@ -57,15 +63,18 @@ async def connect() -> AsyncIterator[Connect]:
 # A stream that is full.
 
 
+def recent(seq: int, error: str = LONG) -> Transitioned:
+    """Return an event of just now: its age alone is no reason to drop it."""
+    return moved("a", seq, minutes=(datetime.now(UTC) - START).total_seconds() / 60, error=error)
+
+
 async def filled(journal: NatsJournal) -> int:
     """Append events of an execution until one is refused; return its number."""
-    for seq in range(1, 200):
-        try:
-            await journal.append(commit(moved("a", seq, error=LONG)))
-        except FullError as error:
-            assert "has no room left" in str(error)
-            return seq
-    pytest.fail("it was never full")
+    seq = 0
+    with pytest.raises(FullError, match="has no room left"):  # noqa: PT012 # which of them is refused is not known
+        for seq in range(1, 200):
+            await journal.append(commit(recent(seq)))
+    return seq
 
 
 async def test_room_is_made_in_a_stream_that_is_full(opened, monkeypatch, caplog):
@@ -77,7 +86,7 @@ async def test_room_is_made_in_a_stream_that_is_full(opened, monkeypatch, caplog
         seq = await filled(journal)
         before = [event.seq for _, event in await journal.log(0, 999)]
         await true(lambda: "is full" in caplog.text)
-        await insisting(lambda seq=seq: journal.append(commit(moved("a", seq, error=LONG))))
+        await insisting(lambda seq=seq: journal.append(commit(recent(seq))))
         after = [event.seq for _, event in await journal.log(0, 999)]
         assert after[-1] == seq
         assert len(after) < len(before) + 1
@@ -105,34 +114,34 @@ async def test_what_a_subscription_has_not_had_is_not_dropped(opened, monkeypatc
     slow = await journal.subscribe("slow", lambda event: True, since="beginning", head=0, notify=lambda: None)
     await slow.close()
     seq = await filled(journal)
-    for attempts in range(1, 4):
-        await true(lambda attempts=attempts: caplog.text.count(f"0 of {seq - 1} events were dropped") >= attempts)
+
+    async def is_left_at_that() -> bool:
         with pytest.raises(FullError):
-            await journal.append(commit(moved("a", seq, error=LONG)))
+            await journal.append(commit(recent(seq)))
+        return caplog.text.count(f"is full: 0 of {seq - 1} events were dropped") >= 3
+
+    await true(is_left_at_that)
     assert len(await journal.log(0, 999)) == seq - 1
     await journal.unsubscribe("slow")
-    await insisting(lambda: journal.append(commit(moved("a", seq, error=LONG))))
+    await insisting(lambda: journal.append(commit(recent(seq))))
     assert [event.seq for _, event in await journal.log(0, 999)][-1] == seq
 
 
 # What is odd in it.
 
 
-def odd_subscription(name: str) -> bytes:
-    """Return what is written of a subscription that nobody has opened for long, and that begins far ahead."""
-    long_ago = START.isoformat()
-    return json.dumps({"name": name, "start": 1 << 40, "created": long_ago, "seen": long_ago}).encode()
-
-
-async def test_an_odd_subscription_does_not_keep_events(opened, js, caplog):
+async def test_what_is_odd_about_subscriptions_does_not_keep_events(opened, monkeypatch, caplog):
     """One step of upkeep that fails is warned of, and the others are done all the same."""
+
+    async def fail(self: object, older_than_s: float) -> list[str]:
+        raise JournalDamagedError("the message at position 7 is no subscription")
+
+    monkeypatch.setattr(Roster, "expire", fail)
     journal = await opened(max_events=2)
     for seq in range(1, 6):
-        await journal.append(commit(moved("a", seq, minutes=(datetime.now(UTC) - START).total_seconds() / 60)))
-    await js.publish(LAYOUT.subscription("odd"), b"noise")
-    await js.publish(LAYOUT.subscription("another"), odd_subscription("odd"))
+        await journal.append(commit(recent(seq)))
     await journal._leading._tidy()
-    assert "the journal could not be kept in order" in caplog.text
+    assert "the journal could not be kept in order: the message at position 7 is no subscription" in caplog.text
     assert [event.seq for _, event in await journal.log(0, 99)] == [4, 5]
 
 
@@ -229,7 +238,7 @@ async def test_one_long_event_among_many(nats, connect):
     """It is written with everything in it: there is room for that in the batch."""
     parts = await connect(nats.url)
     writer = await parts.leading()
-    events = [moved(f"e{number}", 1) for number in range(499)]
+    events = [moved(f"e{number}", 1) for number in range(498)]
     events.insert(250, moved("long", 1, extra=extra(40_000)))
     await writer.append(commit(*events))
     found = {event.execution_id: event for event in map(parts.reader.event, await parts.all())}
@@ -239,17 +248,49 @@ async def test_one_long_event_among_many(nats, connect):
 
 
 async def test_more_bytes_than_one_batch_may_have(nats, connect):
-    """The longest are written without what they have too much of, the others as they are, and all of them at once."""
+    """Long ones are written without what they have too much of, short ones as they are, and all of them at once."""
     parts = await connect(nats.url)
     writer = await parts.leading()
     long = [moved(f"long{number}", 1, extra=extra(900_000)) for number in range(40)]
     short = [moved(f"short{number}", 1, extra=extra(1000)) for number in range(40)]
-    assert 40 * 900_000 > MOST_BYTES
+    assert MOST_BYTES < 40 * 900_000
     events = [event for pair in zip(long, short, strict=True) for event in pair]
     positions = await writer.append(commit(*events))
-    assert len(events) <= LARGEST_COMMIT
     assert positions == list(range(positions[0], positions[0] + len(events)))
-    found = {event.execution_id: event for event in map(parts.reader.event, await parts.all())}
+    stored = await parts.all()
+    assert sum(len(one.data) for one in stored) <= MOST_BYTES
+    found = {event.execution_id: event for event in map(parts.reader.event, stored)}
     assert [event.id for event in found.values()] == [event.id for event in events]
-    assert {event.execution.dropped for name, event in found.items() if name.startswith("long")} == {("extra",)}
-    assert all(found[event.execution_id] == event for event in short)
+    dropped = {event.execution_id: event.execution.dropped for event in found.values()}
+    assert set(dropped.values()) <= {(), ("extra",)}
+    assert dropped["long39"] == ("extra",)
+    assert all(found[event.execution_id] == event for event in events if not dropped[event.execution_id])
+    assert not any(dropped[event.execution_id] for event in short)
+
+
+# What it runs on.
+
+
+async def test_a_server_that_takes_short_messages_only(tmp_path):
+    """It is refused in words that say how long they must be; one that takes just that is good enough."""
+    for most, is_enough in ((LEAST_PAYLOAD - 1, False), (LEAST_PAYLOAD, True)):
+        with running(Server(tmp_path / str(most), f"max_payload: {most}")) as server:
+            journal = NatsJournal(server.url)
+            try:
+                if is_enough:
+                    await journal.open()
+                    continue
+                with pytest.raises(JournalError, match=f"messages of {most} bytes.*max_payload to {LEAST_PAYLOAD}"):
+                    await journal.open()
+            finally:
+                await journal.close()
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no clock that is called so")
+def test_the_sleep_of_a_machine_counts(monkeypatch):
+    """A lease that ran out while a machine was asleep has run out when it wakes."""
+    told = {time.CLOCK_BOOTTIME: 1000.0}
+    monkeypatch.setattr(clocks.time, "clock_gettime", lambda clock: told[clock])
+    assert SystemClock().time() == 1000.0
+    told[time.CLOCK_BOOTTIME] += 8 * 3600
+    assert SystemClock().time() == 1000.0 + 8 * 3600

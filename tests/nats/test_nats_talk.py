@@ -156,7 +156,7 @@ async def test_messages_that_must_be_short(tmp_path):
         async with leading(server.url) as journal, following(server.url) as other:
             await journal.serve(answer)
             assert len(await other.ask(b"x" * 200_000)) == 10_000_000
-            with pytest.raises(ConfigurationError, match="longer than .* takes in one message"):
+            with pytest.raises(ConfigurationError, match=r"longer than .* takes in one message"):
                 await other.ask(b"x" * 300_000)
 
 
@@ -228,7 +228,7 @@ async def test_nats_is_away_when_it_is_asked(service, nats, monkeypatch):
         other = LocalMonitor(journal.ask)
         nats.kill()
         await true(lambda: journal.trouble)
-        with pytest.raises(MonitorClosedError, match="cannot be asked: the connection to .* is away") as caught:
+        with pytest.raises(MonitorClosedError, match=r"cannot be asked: the connection to .* is away") as caught:
             await other.pause("a")
         assert isinstance(caught.value.__cause__, JournalError)
         nats.restart()

@@ -84,8 +84,8 @@ class Ledger:
         Raises:
             JournalError: It cannot be used; the message says what to do.
         """
+        await self.journal.open()
         try:
-            await self.journal.open()
             events = self._taken_up(await self.journal.lead(account))
         except BaseException:
             await self.journal.close()  # what is led goes to another one, now

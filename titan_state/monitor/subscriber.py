@@ -105,20 +105,26 @@ class Subscriber:
         self._failed = asyncio.get_running_loop().create_future()
         try:
             await self.journal.open()
-            self._dispatcher.begin()
-            news = asyncio.ensure_future(self._follow())
             try:
-                await asyncio.wait((news, self._failed), return_when=asyncio.FIRST_COMPLETED)
-                for one in (news, self._failed):
-                    if one.done():
-                        one.result()
+                await self._deliver(self._failed)
             finally:
-                news.cancel()
-                await asyncio.gather(news, return_exceptions=True)
-                await self._dispatcher.close(self._drain_s)
+                await self.journal.close()
         finally:
             self._failed.cancel()
-            await self.journal.close()
+
+    async def _deliver(self, failed: asyncio.Future[None]) -> None:
+        """Deliver until cancelled, or until something fails for good; then what is open."""
+        self._dispatcher.begin()
+        news = asyncio.ensure_future(self._follow())
+        try:
+            await asyncio.wait((news, failed), return_when=asyncio.FIRST_COMPLETED)
+            for one in (news, failed):
+                if one.done():
+                    one.result()
+        finally:
+            news.cancel()
+            await asyncio.gather(news, return_exceptions=True)
+            await self._dispatcher.close(self._drain_s)
 
     @asynccontextmanager
     async def monitor(self) -> AsyncIterator[LocalMonitor]:

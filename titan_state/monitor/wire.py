@@ -44,7 +44,8 @@ def _plain(value: Any) -> dict[str, Any]:
         numbers = {"offset": value.offset, "limit": value.limit, "total": value.total, "count": value.count}
         return {KIND: "page", "items": list(value.items), **numbers}
     if isinstance(value, TitanStateError):
-        return {KIND: "error", "type": type(value).__name__, "args": list(value.args), "state": vars(value)}
+        kind = next(kind for kind in type(value).mro() if kind.__module__ == errors.__name__)  # others know no other
+        return {KIND: "error", "type": kind.__name__, "args": list(value.args), "state": vars(value)}
     raise TypeError(f"{type(value).__name__} cannot be sent")
 
 

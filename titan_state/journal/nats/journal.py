@@ -7,6 +7,7 @@ import logging
 import os
 import ssl
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -184,10 +185,15 @@ class NatsJournal:
         if self._is_open:
             raise JournalError(f"the journal {self.name} is open already: make another object for another use")
         self._is_open = True
-        await self._link.open()
-        stream.ensure_supported(self._link)
-        await stream.ensure_enabled(self._link)
-        await self._find()
+        try:
+            await self._link.open()
+            stream.ensure_supported(self._link)
+            await stream.ensure_enabled(self._link)
+            await self._find()
+        except BaseException:
+            self._is_open = False
+            await self._link.close()
+            raise
 
     async def _find(self) -> bool:
         """Look for the stream, and return whether it is there."""
@@ -297,15 +303,14 @@ class NatsJournal:
 
     async def close(self) -> None:
         """Write down what is left, let another monitor lead, and disconnect."""
-        try:
-            await asyncio.gather(*(one.close() for one in self._open.values()), return_exceptions=True)
-            if self._parts is not None:
-                await self._parts.talk.close()
+        async with AsyncExitStack() as stack:  # each of them, also if one is cut short
+            stack.push_async_callback(self._link.close)
             if self._leading is not None:
-                await self._leading.end()
-        finally:
-            self._is_open = False
-            await self._link.close()
+                stack.push_async_callback(self._leading.end)
+            if self._parts is not None:
+                stack.push_async_callback(self._parts.talk.close)
+            await asyncio.gather(*(one.close() for one in self._open.values()), return_exceptions=True)
+        self._is_open = False
 
     # Between programs.
 

@@ -3,7 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := titan_state tests docs $(wildcard examples) $(wildcard benchmarks)
-WORKERS := auto
+# One more than there are processors: many tests wait for a server, or for time to pass.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 PYTEST_OPTIONS :=
 
 # `make test BROWSER=no` leaves out the tests that drive a browser, and looks for none.

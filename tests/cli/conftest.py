@@ -11,14 +11,13 @@ import threading
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from tokens import TOKEN
 from typer.testing import CliRunner
 
 from titan_state.cli.app import app
 from titan_state.cli.connection import Connection
 from titan_state.core.anomalies import Thresholds
 from titan_state.emulator import TaskServiceEmulator
-
-TOKEN = "secret-0123456789-never-shown"
 
 
 async def end_others():

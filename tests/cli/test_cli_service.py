@@ -15,7 +15,7 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import TOKEN
+from tokens import TOKEN
 
 from titan_state.cli.subscribe import Subscribed, since_of
 from titan_state.emulator import Plan, Scenario, Step

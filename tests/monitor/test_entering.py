@@ -10,6 +10,7 @@ from titan_state import (
     ConfigurationError,
     Handlers,
     JournalDamagedError,
+    JournalError,
     JournalUnavailableError,
     LeadershipLostError,
     Monitor,
@@ -108,7 +109,7 @@ async def test_rows_that_cannot_be_taken_up(service, clock, damaged):
     assert ours() == []
 
 
-@pytest.mark.parametrize("what", ["open", "lead", "serve"])
+@pytest.mark.parametrize("what", ["lead", "serve"])
 async def test_a_journal_that_fails_halfway(service, clock, what):
     """The error comes out, nothing is read any more, and the journal is closed."""
     service.add(Plan(id="a", steps=[Step("running")]))
@@ -177,14 +178,16 @@ def handlers():
     return made
 
 
-async def test_a_subscriber_that_cannot_open_its_journal(handlers, clock):
-    """What was opened of it is closed: a program that tries again for days does not run out of connections."""
-    journal = Journal(fails_to="open")
-    for _ in range(3):
-        with pytest.raises(JournalUnavailableError, match="not now"):
-            await Subscriber(journal, handlers, clock=clock).run()
-    assert journal.connections == 0
-    assert ours() == []
+async def test_a_journal_that_is_open_elsewhere_stays_open(service, handlers, clock, tmp_path):
+    """Whoever cannot open a journal, since somebody else has it open, does not close it for that one."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    await journal.open()
+    with pytest.raises(JournalError, match="open already"):
+        await Subscriber(journal, handlers, clock=clock).run()
+    with pytest.raises(JournalError, match="open already"):
+        await entered(monitor_of(service, clock, journal))
+    assert await journal.log(0, 9) == []
+    await journal.close()
 
 
 async def test_a_subscriber_is_run_once_at_a_time(handlers, clock):

@@ -152,12 +152,12 @@ async def test_messages_that_must_be_short(tmp_path):
     async def answer(question: bytes) -> bytes:
         return question * 50
 
-    with running(Server(tmp_path / "nats", "max_payload: 262144")) as server:
+    with running(Server(tmp_path / "nats", "max_payload: 524288")) as server:
         async with leading(server.url) as journal, following(server.url) as other:
             await journal.serve(answer)
             assert len(await other.ask(b"x" * 200_000)) == 10_000_000
             with pytest.raises(ConfigurationError, match=r"longer than .* takes in one message"):
-                await other.ask(b"x" * 300_000)
+                await other.ask(b"x" * 600_000)
 
 
 async def test_an_answer_that_takes_its_time(nats, hurried):

@@ -7,12 +7,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from tokens import TOKEN
 
 from titan_state.emulator import TaskServiceEmulator
 
 sys.path.append(str(Path(__file__).parents[1] / "nats"))  # servers.py is there
-
-TOKEN = "secret-0123456789-never-shown"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import time
 
 import nats.aio.client as nats_client
 import pytest
-from conftest import TOKEN
+from tokens import TOKEN
 from waits import asked, true
 
 from titan_state.clock import SystemClock

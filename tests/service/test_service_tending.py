@@ -7,7 +7,7 @@ import logging
 import re
 
 import pytest
-from conftest import TOKEN
+from tokens import TOKEN
 from waits import true
 
 from titan_state import Handlers, Monitor, SqliteJournal

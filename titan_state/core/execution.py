@@ -17,7 +17,7 @@ import attrs
 
 from titan_state.errors import PayloadError
 
-LONGEST_ID: Final = 10_000
+LONGEST_ID: Final = 16_384
 """The longest id of an execution or a task, in characters: longer ones could be neither asked for nor written down."""
 
 NOTHING_EXTRA: Final[Mapping[str, Any]] = MappingProxyType({})

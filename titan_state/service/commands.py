@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import tempfile
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from titan_state.clock import Clock, SystemClock, within
@@ -126,6 +127,7 @@ class _Run:
         self, program: str, argv: Sequence[str], event: Event, environ: Mapping[str, str], clock: Clock
     ) -> None:
         self._program = program
+        self._shown = PurePath(argv[0]).name
         self._argv = argv
         self._event = event
         self._environ = {
@@ -156,7 +158,7 @@ class _Run:
                 )
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) else None
-                raise CommandError(self._argv[0], f"could not be started: {why or error}") from error
+                raise CommandError(self._shown, f"could not be started: {why or error}") from error
             finally:
                 os.close(write)
             log = _Log(self._argv[0], self._event.id)
@@ -176,7 +178,7 @@ class _Run:
             return await within(self._clock, timeout_s, process.wait())
         except TimeoutError:
             await self._kill(process)
-            raise CommandError(self._argv[0], f"was killed: it had not ended after {timeout_s:g} s") from None
+            raise CommandError(self._shown, f"was killed: it had not ended after {timeout_s:g} s") from None
         except BaseException:
             await self._kill(process)
             raise
@@ -204,9 +206,9 @@ class _Run:
             return
         said = f": {last}" if last else ""
         if code == TEMPORARY:
-            raise TemporaryError(f"{shorten(self._argv[0])} asks for another attempt{said}")
+            raise TemporaryError(f"{shorten(self._shown)} asks for another attempt{said}")
         told = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        raise CommandError(self._argv[0], f"{told}{said}")
+        raise CommandError(self._shown, f"{told}{said}")
 
 
 def _signal(group: int, number: signal.Signals) -> None:

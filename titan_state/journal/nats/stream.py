@@ -31,7 +31,7 @@ logger = logging.getLogger("titan_state.journal")
 OLDEST: Final = (2, 12)
 """The oldest server that writes several messages at once or not at all (ADR-50)."""
 
-LEAST_PAYLOAD: Final = 262_144
+LEAST_PAYLOAD: Final = 524_288
 """How long messages must be able to be, in bytes: an event or a record without what is optional is always shorter."""
 
 VERSION: Final = 1

@@ -77,6 +77,32 @@ async def filled(journal: NatsJournal) -> int:
     return seq
 
 
+async def test_a_stream_that_is_full_can_be_taken_over(opened, nats, js, monkeypatch):
+    """Whoever is to lead makes room first, if the one before ended without: else nobody could ever lead again."""
+
+    async def nothing(self: object) -> None: ...
+
+    with monkeypatch.context() as patch:
+        patch.setattr(leading.Leading, "_make_room", nothing)
+        before = await opened(max_bytes=1 << 20, lease_s=1.0)
+        await filled(before)
+        with pytest.raises(client.js.errors.APIError):  # noqa: PT012 # up to the last byte
+            while True:
+                await js.publish(LAYOUT.event("b"), b"x")
+        await before.close()
+    after = await opened(max_bytes=1 << 20)
+    await insisting(lambda: after.append(commit(moved("c", 1))))
+    assert [event.id for event in await after.history("c")] == ["c:1"]
+
+
+async def test_a_full_store_costs_no_events(opened, monkeypatch):
+    """Where it is not the stream's own limit that is reached, nothing is dropped: it would help nobody."""
+    journal = await opened()
+    await journal.append(commit(*(moved("a", seq) for seq in range(1, 9))))
+    await journal._leading._make_room()
+    assert len(await journal.history("a")) == 8
+
+
 async def test_room_is_made_in_a_stream_that_is_full(opened, monkeypatch, caplog):
     """A write that is refused has the older half of the events dropped at once, and the next one is let in."""
     monkeypatch.setattr(leading, "FULL_S", 0.05)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("titan_state.service")
 
-GRACE_S: Final = 10.0
+GRACE_S: Final = 15.0
 """How long ending may take beside open deliveries: to write down what is left, and to let go of the lead."""
 
 

@@ -15,7 +15,7 @@ import attrs
 from nats.errors import NoRespondersError
 
 from titan_state.errors import JournalError, JournalUnavailableError, shorten
-from titan_state.journal.nats.link import WRONG_SEQUENCE, WrongSequenceError
+from titan_state.journal.nats.link import FULL, WRONG_SEQUENCE, FullError, WrongSequenceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,14 +44,6 @@ class Message:
     payload: bytes
     replaces: bool = True
     epoch: int | None = None
-
-
-FULL: Final = frozenset({10047, 10077, 10109, 10122})
-"""Error codes of the server for a stream, or a store, that is full."""
-
-
-class FullError(JournalUnavailableError):
-    """There is no room for it. Nothing was written."""
 
 
 class DoubtfulError(JournalUnavailableError):

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("titan_state.journal")
 
 
-async def bucket_of(link: Link, name: str, settings: Settings, ttl_s: float | None) -> tuple[KeyValue, float]:
+async def bucket_of(
+    link: Link, name: str, settings: Settings, ttl_s: float | None, *, warns: bool = True
+) -> tuple[KeyValue, float]:
     """Return a bucket whose keys expire, and after how many seconds; it is made if it is missing.
 
     Args:
@@ -29,6 +31,7 @@ async def bucket_of(link: Link, name: str, settings: Settings, ttl_s: float | No
         name: Its name.
         settings: On how many servers it is kept.
         ttl_s: The time to live that is wanted, None for any.
+        warns: Whether it is said that it is kept on fewer servers than is wanted.
 
     Raises:
         ConfigurationError: It has another time to live.
@@ -59,7 +62,7 @@ async def bucket_of(link: Link, name: str, settings: Settings, ttl_s: float | No
         found = await link.do(link.js.key_value(name), f"open the bucket {name}")
     status = await link.do(found.status(), f"tell of the bucket {name}")
     has_s, replicas = status.ttl, status.stream_info.config.num_replicas or 1
-    if settings.replicas > replicas:
+    if warns and settings.replicas > replicas:
         logger.warning(
             "the bucket %s has %d replicas, not %d: it was made so, and is left as it is "
             "(nats stream edit KV_%s --replicas=%d changes it)",

@@ -129,6 +129,7 @@ class Identity:
             for pull in self._pulls:
                 pull.forget()
         if known is None:
+            self._trouble("it was removed; when this program is started again, it begins anew")
             return
         for pull in self._pulls:
             if pull.is_missing:

@@ -13,7 +13,8 @@ from titan_state.errors import JournalUnavailableError, shorten
 from titan_state.journal.nats.consumers import AGAIN_AT_ONCE, Consumers, Known
 from titan_state.journal.nats.errands import Errands
 from titan_state.journal.nats.identity import Identity
-from titan_state.journal.nats.line import Line, taken
+from titan_state.journal.nats.line import Line
+from titan_state.journal.nats.link import taken
 from titan_state.journal.nats.pulls import ACK, FIRST_PAUSE_S, HEARTBEAT, NAK, PROGRESS, Held, Pull
 
 if TYPE_CHECKING:

@@ -169,8 +169,8 @@ class NatsJournal:
             self._link.ensure_up()
         except JournalError as error:
             return str(error)
-        if self._leading is not None and self._leading.lease.trouble is not None:
-            return self._leading.lease.trouble
+        if self._leading is not None and (trouble := self._leading.trouble or self._leading.lease.trouble) is not None:
+            return trouble
         if self._leads is not None and not self._leads.lease.is_held:
             return "the lease is not held, so no request is sent"
         return None

@@ -10,12 +10,13 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from titan_state.clock import within
-from titan_state.errors import JournalError, JournalUnavailableError, LeadershipLostError, shorten
+from titan_state.errors import JournalDamagedError, JournalError, JournalUnavailableError, LeadershipLostError, shorten
 from titan_state.journal.base import Commit
 from titan_state.journal.nats import stream
-from titan_state.journal.nats.batch import DoubtfulError, FullError
+from titan_state.journal.nats.batch import DoubtfulError
 from titan_state.journal.nats.buckets import bucket_of
 from titan_state.journal.nats.lease import ATTEMPTS, BUCKET, NatsLease
+from titan_state.journal.nats.link import FullError
 from titan_state.journal.nats.upkeep import days_ago
 from titan_state.journal.nats.writer import Writer
 
@@ -34,6 +35,9 @@ FIRST_UPKEEP_S: Final = 60.0
 UPKEEP_S: Final = 3600.0
 """How often what is beyond the limits is dropped; for the first time a minute after the start."""
 
+FULL: Final = 0.75
+"""From which part of its bytes on a stream is taken for full, when it refuses something."""
+
 FULL_S: Final = 30.0
 """How long it is left at that, once room was made in a stream that is full."""
 
@@ -44,6 +48,8 @@ class Leading:
     Attributes:
         lease: What says whether it leads still.
         writer: Writes the stream, once it leads.
+        trouble: Why it cannot take the lead at present, None if nothing is known of that.
+        has_begun: Whether it leads.
     """
 
     lease: NatsLease
@@ -56,19 +62,20 @@ class Leading:
         self._upkeep: asyncio.Task[None] | None = None
         self._is_full = asyncio.Event()
         self._holder = f"process {os.getpid()} on {socket.gethostname()}"
+        self.trouble: str | None = None
         self.has_begun = False
 
     async def prepare(self) -> None:
         """Make ready to ask for the lease."""
-        self._bucket, self._lease_s = await self._opened(self._settings.lease_s)
+        self._bucket, self._lease_s = await self._opened(self._settings.lease_s, warns=True)
         self.lease = self._new_lease()
 
-    async def _opened(self, lease_s: float | None) -> tuple[KeyValue, float]:
-        return await bucket_of(self._parts.link, BUCKET, self._settings, lease_s)
+    async def _opened(self, lease_s: float | None, *, warns: bool) -> tuple[KeyValue, float]:
+        return await bucket_of(self._parts.link, BUCKET, self._settings, lease_s, warns=warns)
 
     def _new_lease(self) -> NatsLease:
         async def reopened() -> KeyValue:
-            self._bucket, _ = await self._opened(self._lease_s)  # what is held was counted with that
+            self._bucket, _ = await self._opened(self._lease_s, warns=False)  # what is held was counted with that
             return self._bucket
 
         account = self._parts.layout.account
@@ -83,23 +90,34 @@ class Leading:
             except (JournalUnavailableError, LeadershipLostError) as error:
                 if not stands_by:
                     raise
-                logger.warning("the lead could not be taken, and is waited for again: %s", error)
-                await self.lease.release()
-                await self._parts.link.clock.sleep(self._lease_s / ATTEMPTS)
-                self.lease = self._new_lease()
+                await self._stand_by_again(error)
             else:
                 break
-        self.has_begun = True
+        self.has_begun, self.trouble = True, None
         logger.info("leading %s, in epoch %d", shorten(self._parts.layout.account), self.writer.epoch)
         self._upkeep = asyncio.create_task(self._keep_in_order(), name="titan_state journal upkeep")
         return state
+
+    async def _stand_by_again(self, error: JournalError) -> None:
+        """Let go of the lease, since the account could not be taken over, and make ready to ask for another one."""
+        if str(error) != self.trouble:
+            logger.warning("the lead could not be taken, and is waited for again: %s", error)
+        self.trouble = str(error)
+        if isinstance(error, FullError):  # nobody else makes room: it has to be led for that
+            await self._do(self._expire)
+            await self._do(self._make_room)
+        await self.lease.release()
+        await self._parts.link.clock.sleep(self._lease_s / ATTEMPTS)
+        self.lease = self._new_lease()
 
     async def _take_over(self) -> State:
         parts = self._parts
         self.writer = Writer(parts.link, parts.layout, parts.reader, self._holder)
         self.lease.keep(self.writer.still_ours)
         self.lease.succeeds = await self.writer.take_over()
-        return await self.writer.restore()
+        state = await self.writer.restore()
+        self.lease.ensure_ours()
+        return state
 
     async def append(self, commit: Commit) -> Sequence[int]:
         """Write a commit, one after the other."""
@@ -125,7 +143,7 @@ class Leading:
         except JournalUnavailableError:
             return
         if found is None:
-            raise JournalError(
+            raise JournalDamagedError(
                 f"the stream {layout.stream} was removed from {self._parts.link.name}: restore it (nats stream "
                 "restore), or begin anew by starting the monitor again"
             ) from error
@@ -143,13 +161,11 @@ class Leading:
         while True:
             with contextlib.suppress(TimeoutError):
                 await within(clock, pause_s, self._is_full.wait())
+            await self._tidy()
             if self._is_full.is_set():
                 await self._do(self._make_room)
                 await clock.sleep(FULL_S)
                 self._is_full.clear()
-                pause_s = UPKEEP_S
-                continue
-            await self._tidy()
             pause_s = UPKEEP_S
 
     async def _tidy(self) -> None:
@@ -169,10 +185,18 @@ class Leading:
         await parts.upkeep.prune(days_ago(settings.age_s, parts.link.clock.now()), settings.max_events)
 
     async def _make_room(self) -> None:
-        upkeep, now = self._parts.upkeep, self._parts.link.clock.now()
-        count = await self._parts.reader.count(self._parts.layout.events())
-        dropped = await upkeep.prune(days_ago(self._settings.age_s, now), count // 2)
-        logger.warning("the stream %s is full: %d of %d events were dropped", self._parts.layout.stream, dropped, count)
+        """Drop the older half of the events that everybody has had, if it is the stream itself that is full.
+
+        Where it is an account of NATS, or a disk, that would only help others.
+        """
+        parts = self._parts
+        used = await stream.fullness(parts.link, parts.layout)
+        if used < FULL:
+            logger.warning("there is no room for %s, though its own limit is not reached", parts.layout.stream)
+            return
+        count = await parts.reader.count(parts.layout.events())
+        dropped = await parts.upkeep.prune(days_ago(self._settings.age_s, parts.link.clock.now()), count // 2)
+        logger.warning("the stream %s is full: %d of %d events were dropped", parts.layout.stream, dropped, count)
 
     async def _expire(self) -> None:
         age_s = self._settings.age_s

@@ -8,6 +8,7 @@ else has led meanwhile.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from typing import TYPE_CHECKING, Final
@@ -41,6 +42,9 @@ RENEWALS: Final = 3
 
 ATTEMPTS: Final = 8
 """How often in its time somebody who stands by tries to get it, and the holder to renew it where that has failed."""
+
+RELEASE_S: Final = 5.0
+"""How long it is tried to give a lease back, in seconds."""
 
 SAFE: Final = 0.9
 """After which part of its time a lease that could not be renewed counts as lapsed: clocks may run unevenly."""
@@ -113,6 +117,15 @@ class NatsLease:
     def lose(self, why: str) -> JournalError:
         """Take in that another monitor leads, and return the error that says so."""
         return self._end(LeadershipLostError(why))
+
+    def ensure_ours(self) -> None:
+        """Return if no other monitor is known to lead.
+
+        Raises:
+            LeadershipLostError: Another monitor leads.
+        """
+        if self._loss is not None:
+            raise self._loss
 
     def note(self, error: JournalError) -> None:
         """Take in an error of writing: that another monitor leads shows there, too."""
@@ -247,12 +260,18 @@ class NatsLease:
                 has_lapsed = True
                 await self._key.mend(self.lease_s / 2)  # somebody may have made another bucket
                 asked_at = self._link.clock.time()
-                revision = await self._key.create()
+                revision = await self._created()
         if has_lapsed and not await still_ours():
             await self._key.remove()
             self.lose(f"another monitor has led {self._account} meanwhile: this one was not heard of for too long")
             return
         self._hold(revision, asked_at)
+
+    async def _created(self) -> int:
+        try:
+            return await self._key.create()
+        except WrongSequenceError as error:  # somebody was faster, or what was found was old: it is looked again
+            raise JournalUnavailableError("the lease could not be had again: somebody has written it") from error
 
     async def _insist(self) -> int:
         try:
@@ -276,4 +295,5 @@ class NatsLease:
         self._until = float("-inf")
         self._tell()
         if self._loss is None:
-            await self._key.remove()
+            with contextlib.suppress(TimeoutError):  # it expires
+                await within(self._link.clock, RELEASE_S, self._key.remove())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import nats.errors
 
 from titan_state.errors import JournalError, shorten
+from titan_state.journal.nats.link import taken
 from titan_state.journal.nats.pulls import ACK, NEXT, REQUEST, Pull
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from titan_state.journal.nats.link import Link
 
 logger = logging.getLogger("titan_state.journal")
+
+BETWEEN_S: Final = 0.05
+"""How often it is asked whether something is on its way, in seconds."""
 
 QUIET_S: Final = 1.0
 """How long a farewell waits for what is about to be delivered."""
@@ -156,9 +160,4 @@ async def _quiet(pulls: Sequence[Pull], consumers: Consumers) -> None:
         states = await consumers.states(asking)
         if not any(state.pending and not state.outstanding for state in states.values()):
             return
-
-
-def taken(task: asyncio.Future[Any]) -> None:
-    """Take an outcome that nobody waits for any more."""
-    if not task.cancelled():
-        task.exception()
+        await asyncio.sleep(BETWEEN_S)

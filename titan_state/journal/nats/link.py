@@ -54,6 +54,14 @@ LASTING: Final = frozenset({10074})
 """Error codes of the server for what does not pass by itself, though it says so: replicas without a cluster."""
 
 
+FULL: Final = frozenset({10002, 10047, 10077})
+"""Error codes of the server for no room: of the account's limits, of the server's storage, of the stream's bytes."""
+
+
+class FullError(JournalUnavailableError):
+    """There is no room for it. Nothing was written."""
+
+
 class WrongSequenceError(JournalError):
     """Another program has written to a subject first."""
 
@@ -113,7 +121,7 @@ class Link:
             self._connected(task)
         except BaseException:
             task.cancel()
-            task.add_done_callback(_taken)
+            task.add_done_callback(taken)
             await self._end()
             raise
         finally:
@@ -132,7 +140,7 @@ class Link:
         """Send what is on its way out, as far as that can be done soon, and disconnect."""
         if self._is_open and self.nc.is_connected:
             flush = asyncio.ensure_future(self.nc.flush(int(CLOSE_S)))
-            flush.add_done_callback(_taken)
+            flush.add_done_callback(taken)
             await asyncio.wait((flush,), timeout=CLOSE_S)
             flush.cancel()
         self._is_open, self._failure = False, f"the connection to {self.name} was closed"
@@ -140,7 +148,7 @@ class Link:
 
     async def _end(self) -> None:
         closing = asyncio.ensure_future(self.nc.close())
-        closing.add_done_callback(_taken)
+        closing.add_done_callback(taken)
         await asyncio.wait((closing,), timeout=CLOSE_S)
         closing.cancel()
 
@@ -163,7 +171,7 @@ class Link:
             await asyncio.wait((task,))
         finally:
             task.cancel()
-            task.add_done_callback(_taken)
+            task.add_done_callback(taken)
         try:
             with self.told(doing):
                 return _result(task)
@@ -232,6 +240,8 @@ class Link:
         except js_errors.APIError as error:
             if error.err_code in WRONG_SEQUENCE:
                 raise WrongSequenceError(f"somebody else has written: {error.description}") from error
+            if error.err_code in FULL:
+                raise FullError(f"{self.name} has no room left: {error.description}") from error
             if error.code in (None, 408, 500, 503) and error.err_code not in LASTING:
                 raise self._away(doing, error) from error
             raise JournalError(f"{self.name} refuses to {doing}: {shorten(str(error.description))}") from error
@@ -273,7 +283,7 @@ def _result(task: asyncio.Future[T]) -> T:
     return task.result()
 
 
-def _taken(task: asyncio.Future[Any]) -> None:
+def taken(task: asyncio.Future[Any]) -> None:
     """Take an outcome that nobody waits for any more."""
     if not task.cancelled():
         task.exception()

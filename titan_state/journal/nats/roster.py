@@ -154,7 +154,8 @@ class Roster:
         limit = self._clock.now() - timedelta(seconds=older_than_s)
         for one in await self.known():
             if await self._is_open(one.name):
-                await self.seen(one.name)
+                with suppress(JournalUnavailableError):  # there may be no room for it
+                    await self.seen(one.name)
             elif one.seen < limit and await self.remove(one.name):
                 gone.append(one.name)
         await self._remove_remains()

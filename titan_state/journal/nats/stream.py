@@ -136,6 +136,13 @@ async def accounts(link: Link) -> list[str]:
         offset += len(part)
 
 
+async def fullness(link: Link, layout: Layout) -> float:
+    """Return which part of the bytes that a stream may have it has; 0 where it may have any number."""
+    info = await _info(link, layout.stream)
+    most = 0 if info is None else info.config.max_bytes or 0
+    return 0.0 if info is None or most <= 0 else info.state.bytes / most
+
+
 async def _info(link: Link, name: str) -> StreamInfo | None:
     async def ask() -> StreamInfo | None:
         try:

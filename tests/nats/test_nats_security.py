@@ -125,6 +125,27 @@ async def test_a_server_of_another_authority_is_not_talked_to(tmp_path):
         await journal.close()
 
 
+@pytest.mark.parametrize("who", ["u:sekret@", ""])
+async def test_a_server_without_tls_gets_no_credentials(tmp_path, who):
+    """Who wants TLS says nothing to a server that does not: what was to be a secret would be read by others."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576,"auth_required":true}\r\n')
+        while data := await reader.read(4096):
+            heard.append(data)
+            writer.write(b"PONG\r\n" * data.count(b"PING"))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        journal = NatsJournal(f"tls://{who}127.0.0.1:{port}", account="shop")
+        with pytest.raises(JournalError, match="does not want TLS"):
+            await journal.open()
+        await journal.close()
+    assert b"sekret" not in b"".join(heard)
+
+
 async def test_credentials_that_are_withdrawn_are_told_of(tmp_path, caplog):
     """While a server that came back does not let in any more, errors say so without a secret; then it goes on."""
     way, author, told = password(tmp_path), Author(), set()

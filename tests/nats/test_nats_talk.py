@@ -89,12 +89,12 @@ async def asked(url: str) -> AsyncIterator[LocalMonitor]:
 
 
 @asynccontextmanager
-async def leading(url: str, *, lease_s: float = 1.0) -> AsyncIterator[NatsJournal]:
+async def leading(url: str, *, account: str = "shop", lease_s: float = 1.0) -> AsyncIterator[NatsJournal]:
     """Lead the account without a monitor."""
     journal = NatsJournal(url, lease_s=lease_s, partitions=1)
     await journal.open()
     try:
-        await journal.lead("shop")
+        await journal.lead(account)
         yield journal
     finally:
         await journal.close()
@@ -516,6 +516,19 @@ async def test_commands_ask_the_one_that_leads(service, nats):
         assert "was not sent" in err
         assert monitor.service.statistics.requests == len(service.requests)
     assert service.executions() == {"a": "paused"}
+
+
+async def test_commands_do_not_lead(service, nats):
+    """Where no monitor leads, or it is not clear which account is meant, nothing is sent, and no stream is made."""
+    code, out, err = await titan(service, "pause", "a", "--journal", nats.url)
+    assert (code, "nothing was sent to the service" in err) == (1, True), (out, err)
+    async with monitor_of(service, nats.url):
+        code, out, err = await titan(service, "list", "--journal", nats.url)  # the only account there is
+        assert (code, "a" in out) == (0, True), (out, err)
+    async with leading(nats.url), leading(nats.url, account="other"):
+        code, out, err = await titan(service, "pause", "a", "--journal", nats.url)
+    assert (code, "2 accounts" in err) == (2, True), (out, err)
+    assert service.executions() == {"a": "running"}
 
 
 async def test_the_dashboard_follows_the_one_that_leads(service, nats, tmp_path, monkeypatch):

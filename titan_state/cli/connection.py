@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import attrs
 
 from titan_state.cli.output import remark
 from titan_state.cli.places import journal_path, of_account, origin_at
-from titan_state.errors import ConfigurationError, JournalInUseError, JournalUnavailableError
+from titan_state.errors import ConfigurationError, JournalInUseError, JournalUnavailableError, MonitorClosedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from titan_state.journal.base import Journal
     from titan_state.monitor.local import LocalMonitor
     from titan_state.monitor.monitor import Monitor
+
+ATTEMPTS = 3
+PAUSE_S = 2.0
+"""How often the monitor that leads is looked for, and how many seconds apart."""
 
 DRAIN_S = 1.0
 """How long leaving waits for open deliveries: the commands have no callbacks worth more."""
@@ -98,14 +103,32 @@ class Connection:
                 yield await stack.enter_async_context(self.monitor())
 
     async def _running(self, stack: AsyncExitStack) -> LocalMonitor | None:
-        """Return the monitor that runs and writes the journal, None if there is none."""
+        """Return the monitor that runs and writes the journal, None if there is none.
+
+        Raises:
+            MonitorClosedError: None leads a journal that is shared: whoever began to lead it for one command would keep
+                others waiting, and may not know which account is meant.
+        """
+        from titan_state.journal.address import journal_of
         from titan_state.monitor.local import leading_monitor
 
-        journal = self._journal()
-        if journal.is_shared:
-            stack.push_async_callback(journal.close)
-            await journal.open()
-        return await stack.enter_async_context(leading_monitor(journal))
+        if self.journal is None:
+            return await stack.enter_async_context(leading_monitor(self._journal()))
+        journal = journal_of(of_account(self.journal, self.account), stands_by=False)
+        if not journal.is_shared:
+            return await stack.enter_async_context(leading_monitor(journal))
+        stack.push_async_callback(journal.close)
+        await journal.open()
+        for attempt in range(ATTEMPTS):  # the lead may just be changing
+            if attempt:
+                await asyncio.sleep(PAUSE_S)
+            found = await stack.enter_async_context(leading_monitor(journal))
+            if found is not None:
+                return found
+        raise MonitorClosedError(
+            f"no monitor that leads {journal.name} answers, and nothing was sent to the service: look at titan-state "
+            "monitor, name the --account, or give --no-journal to act without it"
+        )
 
     def _journal(self) -> Journal:
         from titan_state.journal.address import journal_of

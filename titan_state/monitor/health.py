@@ -38,8 +38,8 @@ def health_of(outbox: Outbox, journal: Journal, *, is_blind: bool) -> Health:
     if outbox.trouble is not None:
         full = "; nothing further is observed until they are" if outbox.is_full else ""
         reasons.append(f"{outbox.waiting} events wait to be written to the journal{full}: {outbox.trouble}")
-    if journal.trouble is not None:
+    if journal.trouble is not None and journal.trouble != outbox.trouble:
         reasons.append(f"the journal: {journal.trouble}")
-    if is_blind:
+    if is_blind and journal.trouble is None:  # else it may be that nothing is to be asked
         reasons.append("nothing is seen of the service: check connectivity, credentials, rate limits")
     return Health(is_ready=not reasons, reasons=tuple(reasons), backlog=outbox.waiting)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from titan_state.errors import MonitorClosedError, PermanentError, TemporaryError, shorten
+from titan_state.errors import MonitorClosedError, PermanentError, TemporaryError, TitanStateError, shorten
 from titan_state.monitor.calling import call
 
 if TYPE_CHECKING:
@@ -104,11 +104,14 @@ async def deliver(feed: Feed, handler: Handler, lane: Lane, delivery: Delivery) 
                 return False
             text = feed.clean("".join(traceback.format_exception_only(error)).strip())
             if delivery.attempts >= handler.retries or isinstance(error, FINAL):
-                logger.exception(
-                    "handler %s was given up for event %s after %d attempts",
+                logger.log(
+                    logging.ERROR,
+                    "handler %s was given up for event %s after %d attempts: %s",
                     handler.name,
                     shorten(delivery.event.id),
                     delivery.attempts + 1,
+                    shorten(text),
+                    exc_info=not isinstance(error, TitanStateError),  # where that came from says nothing more
                 )
                 await feed.subscription.set_aside(delivery, error=text[:LONGEST_ERROR])
                 return False

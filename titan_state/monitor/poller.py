@@ -24,6 +24,7 @@ from titan_state.core.window import Shown
 from titan_state.errors import (
     ForbiddenError,
     InternalServiceError,
+    LeadershipLostError,
     NotFoundError,
     PayloadError,
     ResponseError,
@@ -193,6 +194,8 @@ class Poller:
             await self._looks.look(target.execution_id)
         except UnauthorizedError as error:
             self._fatal = self._fatal or error
+        except LeadershipLostError as error:
+            logger.debug("results were not looked for: %s", error)
         except Exception:
             logger.exception("what was said of results could not be taken in; it is asked for again")
             self._tracker.results.retry(target.execution_id, self._clock.time() + retry_delay(1, self._rng))

@@ -325,9 +325,9 @@ class NatsJournal:
             MonitorClosedError: None answers. If its cause is an error of the journal, none has taken the question.
             JournalUnavailableError: It is asked too much at once, and has not taken the question.
         """
-        if self._parts is None:
+        if self._parts is None and not self._several:
             raise MonitorClosedError(f"no monitor has led {shorten(str(self.account))} at {self.name} so far")
-        return await self._parts.talk.ask(question)
+        return await self._there.talk.ask(question)
 
     # For people.
 

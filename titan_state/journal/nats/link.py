@@ -19,7 +19,7 @@ from nats.js import errors as js_errors
 from titan_state.errors import JournalError, JournalUnavailableError, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from nats.aio.msg import Msg
 
@@ -45,6 +45,9 @@ AGAIN_S: Final = 0.5
 PING_S: Final = 5
 LOST_PINGS: Final = 2
 """A server that has not answered this many pings, one every so many seconds, is taken for gone."""
+
+SECRETS: Final = frozenset({"user", "password", "token"})
+"""The options of nats-py that are sent as they are."""
 
 WRONG_SEQUENCE: Final = frozenset({10071, 10164})
 """The error codes of the server for "somebody was faster"."""
@@ -84,6 +87,9 @@ class Link:
         self.js: JetStreamContext = self.nc.jetstream(timeout=ANSWER_S)
         self._failure: str | None = None
         self._refused = asyncio.Event()
+        self._refusal = f"{settings.name} refuses the credentials: {settings.hint}"
+        self._wants_tls = False
+        self._has_warned = False
         self._denials = 0
         self._denied = ""
         self._is_open = False
@@ -102,11 +108,15 @@ class Link:
             JournalError: A server refuses the credentials, or has no JetStream; the message says what to do.
         """
         options = self._settings.options()
+        self._wants_tls = "tls" in options
+        if self._wants_tls:
+            options |= {name: self._guarded(options[name]) for name in SECRETS & options.keys()}
         work = self.nc.connect(
             servers=list(self._settings.servers),
             name="titan_state",
             error_cb=self._erred,
             closed_cb=self._closed,
+            reconnected_cb=self._reconnected,
             max_reconnect_attempts=-1,
             reconnect_time_wait=AGAIN_S,  # type: ignore[arg-type] # a float is what it sleeps for
             ping_interval=PING_S,
@@ -130,11 +140,32 @@ class Link:
 
     def _connected(self, task: asyncio.Future[None]) -> None:
         if self._refused.is_set():
-            raise JournalError(f"{self.name} refuses the credentials: {self._settings.hint}")
+            raise JournalError(self._refusal)
         if not task.done():
             raise JournalUnavailableError(f"NATS cannot be reached at {self.name}{self._why()}")
         with self.told("be connected to"):
             task.result()
+        if not self._is_safe:
+            raise JournalError(self._plain)
+
+    def _guarded(self, secret: str) -> Callable[[], str]:
+        """Return what hands out a secret, once the connection is one that nobody else can read."""
+
+        def give() -> str:
+            if not self._is_safe:
+                raise nats.errors.SecureConnWantedError
+            return secret
+
+        return give
+
+    @property
+    def _is_safe(self) -> bool:
+        info = self.nc._server_info  # noqa: SLF001 - nothing public tells whether the connection is encrypted
+        return not self._wants_tls or bool(info.get("tls_required"))
+
+    @property
+    def _plain(self) -> str:
+        return f"{self.name} does not want TLS, so nothing was sent: enable it there, or write nats:// without ca, cert"
 
     async def close(self) -> None:
         """Send what is on its way out, as far as that can be done soon, and disconnect."""
@@ -264,15 +295,28 @@ class Link:
 
     async def _erred(self, error: Exception) -> None:
         text = str(error).lower()
-        if isinstance(error, nats.errors.AuthorizationError) or "authorization violation" in text:
+        if isinstance(error, nats.errors.SecureConnWantedError):
+            self._refusal = self._plain
+            self._refused.set()
+        elif isinstance(error, nats.errors.AuthorizationError) or "authorization violation" in text:
             self._refused.set()
         elif "permissions violation" in text:
             self._denials, self._denied = self._denials + 1, shorten(str(error))
-        logger.debug("the connection to %s: %s", self.name, shorten(str(error)) or type(error).__name__)
+        level = logging.DEBUG
+        if not self._is_open and not self._has_warned and not self._refused.is_set() and self._failure is None:
+            level, self._has_warned = logging.WARNING, True  # else a first connection is waited for in silence
+        logger.log(level, "the connection to %s: %s", self.name, shorten(str(error)) or type(error).__name__)
+
+    async def _reconnected(self) -> None:
+        if not self._is_safe:
+            self._failure = self._plain
+            logger.error("%s", self._failure)
+            closing = asyncio.ensure_future(self.nc.close())
+            closing.add_done_callback(taken)
 
     async def _closed(self) -> None:
         """Take in that nats-py has given the connection up, as it does when credentials are refused."""
-        if self._is_open:
+        if self._is_open and self._failure is None:
             self._failure = f"the connection to {self.name} was closed for good{self._why()}: {self._settings.hint}"
             logger.error("%s", self._failure)
 

@@ -35,7 +35,7 @@ FIRST_UPKEEP_S: Final = 60.0
 UPKEEP_S: Final = 3600.0
 """How often what is beyond the limits is dropped; for the first time a minute after the start."""
 
-FULL: Final = 0.75
+NEARLY_FULL: Final = 0.75
 """From which part of its bytes on a stream is taken for full, when it refuses something."""
 
 FULL_S: Final = 30.0
@@ -191,7 +191,7 @@ class Leading:
         """
         parts = self._parts
         used = await stream.fullness(parts.link, parts.layout)
-        if used < FULL:
+        if used < NEARLY_FULL:
             logger.warning("there is no room for %s, though its own limit is not reached", parts.layout.stream)
             return
         count = await parts.reader.count(parts.layout.events())

@@ -7,17 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import Cluster, Server, running
+from servers import Cluster, Server, forgive_sockets, running
 
 HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items):
-    """Let pass what nats-py leaves to the garbage collector: the sockets of attempts to connect that failed."""
-    for item in items:
-        if HERE in item.path.parents:
-            for text in ("unclosed", "loop is closed"):
-                item.add_marker(pytest.mark.filterwarnings(f"ignore:{text}:ResourceWarning"))
+    """Let pass what nats-py leaves behind."""
+    forgive_sockets(item for item in items if HERE in item.path.parents)
 
 
 @pytest.fixture(autouse=True)

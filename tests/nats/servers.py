@@ -18,9 +18,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 PORTS = range(10_000, 32_000)
 """Below those that systems give to outgoing connections: none of them takes the port of a server that is down."""
@@ -308,6 +310,13 @@ class Cluster:
 
     def _told(self) -> str:
         return "\n".join(node.said()[-2000:] for node in self.nodes)
+
+
+def forgive_sockets(items: Iterable[pytest.Item]) -> None:
+    """Let tests pass what nats-py leaves to the garbage collector: the sockets of attempts to connect that failed."""
+    for item in items:
+        for text in ("unclosed", "loop is closed"):
+            item.add_marker(pytest.mark.filterwarnings(f"ignore:{text}:ResourceWarning"))
 
 
 @contextmanager

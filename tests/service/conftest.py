@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,6 +13,23 @@ from tokens import TOKEN
 from titan_state.emulator import TaskServiceEmulator
 
 sys.path.append(str(Path(__file__).parents[1] / "nats"))  # servers.py is there
+
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    """Let pass what nats-py leaves behind."""
+    from servers import forgive_sockets
+
+    forgive_sockets(item for item in items if HERE in item.path.parents)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """Collect that before the test has ended: the next one would be blamed for it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 Run it by hand, on a machine that does nothing else: `python benchmarks/jetstream.py`; it wants nats-server, beside the
 interpreter or on the path. Each figure stands beside that of a plain program which sends the same messages in the same
 batches, or takes the same messages from the same kind of consumers, one at a time for each partition, and acknowledges
-them. Ratios carry over to other machines; figures for a second do not. What was measured last: docs/performance.md.
+them. Ratios carry over to other machines; figures for a second do not. What was measured last: docs/scale.md.
 
 This file is not called nats.py: beside the other benchmarks, that would take the place of the package.
 """
@@ -25,15 +25,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nats
+from journal import told
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 from nats.js.errors import KeyWrongLastSequenceError
 
-from titan_state import Execution, Handlers, Subscriber, Tracker
+from titan_state import Handlers, Subscriber
 from titan_state.core.events import Event
 from titan_state.core.state import Row
 from titan_state.journal.base import Commit
@@ -41,7 +41,6 @@ from titan_state.journal.nats import NatsJournal
 from titan_state.journal.nats.layout import Layout
 from titan_state.journal.nats.messages import Head, event_read, event_written, row_written
 
-SEED = 20_260
 EVENTS = 4_800
 SINGLE = 600
 BATCHES = (1, 20, 400)
@@ -51,35 +50,7 @@ TAKEOVERS = 5
 LEASE_S = 1.0
 LEAST_SHARE = 0.7
 MOST = 1 << 20
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ACCOUNT = "us"
-
-
-def told(count: int) -> tuple[list[Event], list[Row]]:
-    """Return events of executions that start and finish, as a tracker makes them, and the row after each."""
-    rng = random.Random(SEED)
-    tracker = Tracker()
-    tracker.remember_changes()
-    events: list[Event] = []
-    rows: list[Row] = []
-    at = 0.0
-    while len(events) < count:
-        name, task = f"{rng.getrandbits(64):016x}", f"task-{rng.randrange(20)}"
-        for status in ("queued", "running", rng.choice(("completed", "completed", "failed"))):
-            at += 1.0
-            execution = Execution(
-                name,
-                status,
-                task_id=task,
-                created_at=NOW,
-                updated_at=NOW + timedelta(seconds=at),
-                phase="extracting",
-                progress=float(rng.randrange(100)),
-            )
-            new = tracker.observe(execution, sent_at=at, received_at=at + 0.1)
-            events += new
-            rows += tracker.take_changes().records * len(new)
-    return events[:count], rows[:count]
 
 
 def newest(rows: list[Row]) -> list[Row]:

@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NOT_UNDERSTOOD: Final = (
-    "a monitor runs on this machine, but what it answers is not understood: it may be of another version"
-)
+NOT_UNDERSTOOD: Final = "a monitor runs, but what it answers is not understood: it may be of another version"
 
 
 class LocalMonitor:

@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
-from nats.js import errors as js_errors
 
 from titan_state.errors import JournalDamagedError, JournalUnavailableError, shorten
 
@@ -37,7 +36,6 @@ MOST_WAITING: Final = 4096
 AT_ONCE: Final = 32
 """How many requests are on their way at the same time."""
 
-API: Final = "$JS.API.CONSUMER"
 MARK: Final = "titan_state_of"
 
 EXISTS: Final = frozenset({10148, 10013, 10105})
@@ -171,7 +169,7 @@ class Consumers:
 
     async def state(self, name: str) -> ConsumerState | None:
         """Return how far a consumer has come, None if there is none of that name."""
-        answer = await self._ask(f"INFO.{self._layout.stream}.{name}", passes=GONE)
+        answer = await self._link.api(f"CONSUMER.INFO.{self._layout.stream}.{name}", passes=GONE)
         return None if "error" in answer else _state(answer)
 
     async def states(self, names: Iterable[str]) -> dict[str, ConsumerState]:
@@ -191,7 +189,7 @@ class Consumers:
         """Return the names of all consumers that there are."""
         found: list[str] = []
         while True:
-            answer = await self._ask(f"NAMES.{self._layout.stream}", {"offset": len(found)})
+            answer = await self._link.api(f"CONSUMER.NAMES.{self._layout.stream}", {"offset": len(found)})
             part = answer.get("consumers") or []
             found += part
             if not part or len(found) >= answer["total"]:
@@ -199,7 +197,7 @@ class Consumers:
 
     async def remove(self, name: str) -> None:
         """Remove a consumer, if it is there."""
-        await self._ask(f"DELETE.{self._layout.stream}.{name}", passes=GONE)
+        await self._link.api(f"CONSUMER.DELETE.{self._layout.stream}.{name}", passes=GONE)
 
     async def _created(self, known: Known, partition: int | None, name: str, start: int) -> ConsumerState | None:
         """Create a consumer, unless somebody was faster: None then."""
@@ -222,17 +220,8 @@ class Consumers:
         if partition is not None:  # one at a time keeps the order
             settings |= {"max_ack_pending": 1, "deliver_policy": "by_start_sequence", "opt_start_seq": start + 1}
         asked = {"stream_name": layout.stream, "config": settings, "action": "create"}
-        answer = await self._ask(f"CREATE.{layout.stream}.{name}.{subject}", asked, passes=EXISTS)
+        answer = await self._link.api(f"CONSUMER.CREATE.{layout.stream}.{name}.{subject}", asked, passes=EXISTS)
         return None if "error" in answer else _state(answer)
-
-    async def _ask(self, what: str, asked: object = None, *, passes: frozenset[int] = frozenset()) -> dict[str, Any]:
-        payload = b"" if asked is None else json.dumps(asked).encode()
-        answer: dict[str, Any] = json.loads((await self._link.ask(f"{API}.{what}", payload)).data)
-        error = answer.get("error")
-        if error is not None and error.get("err_code") not in passes:
-            with self._link.told():
-                js_errors.APIError.from_error(error)
-        return answer
 
 
 async def all_of(works: Iterable[Callable[[], Awaitable[T]]], at_once: int = AT_ONCE) -> list[T]:

@@ -11,15 +11,14 @@ import logging
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
-from nats.js import errors as js_errors
 
 from titan_state.errors import PayloadError, shorten
 from titan_state.journal.base import Letter
 from titan_state.journal.nats.consumers import all_of
-from titan_state.journal.nats.link import WrongSequenceError
+from titan_state.journal.nats.link import NO_MESSAGE, WrongSequenceError
 from titan_state.journal.nats.messages import event_read, event_written
 
 if TYPE_CHECKING:
@@ -196,8 +195,8 @@ class Letters:
         stored = await self._reader.at(sequence)
         if stored is None or stored.subject != self._layout.again(name):
             return  # it is gone: what has its position now is of a stream that was made again
-        answer = await self._ask("STREAM.MSG.DELETE", {"seq": sequence, "no_erase": True})
-        self._raise_for(answer, passes=(10043, 10057))  # it is gone already
+        place, asked = f"STREAM.MSG.DELETE.{self._layout.stream}", {"seq": sequence, "no_erase": True}
+        await self._link.api(place, asked, passes=NO_MESSAGE, doing="remove a letter")
 
     async def kept(self, name: str | None = None) -> AsyncGenerator[Kept]:
         """Hand out all letters, or those of one subscription, in the order in which they were written."""
@@ -276,18 +275,7 @@ class Letters:
 
     async def purge(self, subject: str) -> None:
         """Remove all messages of a subject."""
-        self._raise_for(await self._ask("STREAM.PURGE", {"filter": subject}))
-
-    async def _ask(self, what: str, asked: dict[str, Any]) -> dict[str, Any]:
-        place = f"$JS.API.{what}.{self._layout.stream}"
-        answer: dict[str, Any] = json.loads((await self._link.ask(place, json.dumps(asked).encode())).data)
-        return answer
-
-    def _raise_for(self, answer: dict[str, Any], passes: tuple[int, ...] = ()) -> None:
-        error = answer.get("error")
-        if error is not None and error.get("err_code") not in passes:
-            with self._link.told("remove a letter"):
-                js_errors.APIError.from_error(error)
+        await self._link.api(f"STREAM.PURGE.{self._layout.stream}", {"filter": subject}, doing="remove letters")
 
 
 def _moment(seconds: float) -> datetime:

@@ -7,6 +7,7 @@ away, since it would be written after somebody was told that it was not, and no 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -52,6 +53,9 @@ SECRETS: Final = frozenset({"user", "password", "token"})
 WRONG_SEQUENCE: Final = frozenset({10071, 10164})
 """The error codes of the server for "somebody was faster"."""
 
+
+NO_MESSAGE: Final = frozenset({10037, 10043, 10057})
+"""Error codes of the server for a message that is not there, or not any more."""
 
 LASTING: Final = frozenset({10074})
 """Error codes of the server for what does not pass by itself, though it says so: replicas without a cluster."""
@@ -223,6 +227,34 @@ class Link:
         """Send a request, and return its answer."""
         shown = None if headers is None else dict(headers)
         return await self.do(self.nc.request(subject, payload, timeout=timeout_s, headers=shown), doing)
+
+    async def api(
+        self,
+        what: str,
+        asked: object = None,
+        *,
+        passes: frozenset[int] = frozenset(),
+        timeout_s: float = ANSWER_S,
+        doing: str = "be asked",
+    ) -> dict[str, Any]:
+        """Ask JetStream, and return its answer.
+
+        Args:
+            what: The end of the subject, after `$JS.API`.
+            asked: The question, for JSON; None for none.
+            passes: The codes of errors that are an answer, too.
+            timeout_s: How long the answer is waited for.
+            doing: What NATS cannot do if that fails, for the message.
+        """
+        payload = b"" if asked is None else json.dumps(asked).encode()
+        answer: dict[str, Any] = json.loads(
+            (await self.ask(f"$JS.API.{what}", payload, timeout_s=timeout_s, doing=doing)).data
+        )
+        error = answer.get("error")
+        if error is not None and error.get("err_code") not in passes:
+            with self.told(doing):
+                js_errors.APIError.from_error(error)
+        return answer
 
     async def put(
         self, subject: str, payload: bytes, *, expected: int | None = None, replaces: bool = True, doing: str = "write"

@@ -1,4 +1,4 @@
-"""Reading: messages of a stream, in their order. It needs no consumer: each part is one request to any replica."""
+"""Reading: messages of a stream, in their order, of any replica; or a single one, of the leader. Without consumers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from nats.js import errors as js_errors
 
 from titan_state.errors import JournalDamagedError, JournalUnavailableError, PayloadError
-from titan_state.journal.nats.link import ANSWER_S
+from titan_state.journal.nats.link import ANSWER_S, NO_MESSAGE
 from titan_state.journal.nats.messages import event_read
 
 if TYPE_CHECKING:
@@ -139,14 +138,10 @@ class Reader:
         return await self._get({"seq": position})
 
     async def _get(self, wanted: dict[str, Any]) -> Stored | None:
-        place = f"$JS.API.STREAM.MSG.GET.{self._layout.stream}"
-        answer = json.loads((await self._link.ask(place, json.dumps(wanted).encode(), doing="read")).data)
-        error = answer.get("error")
-        if error is not None:
-            if error.get("err_code") == 10037:  # no message found
-                return None
-            with self._link.told("read"):
-                js_errors.APIError.from_error(error)
+        place = f"STREAM.MSG.GET.{self._layout.stream}"
+        answer = await self._link.api(place, wanted, passes=NO_MESSAGE, doing="read")
+        if "error" in answer:
+            return None
         message = answer["message"]
         return Stored(message["seq"], message["subject"], base64.b64decode(message.get("data", "")))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -11,8 +10,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from titan_state.core.state import ENDED, FINAL, IN_FULL, KEPT, SEQ
-from titan_state.errors import JournalDamagedError, JournalUnavailableError, PayloadError, shorten
+from titan_state.errors import JournalDamagedError, PayloadError, shorten
 from titan_state.journal.nats.consumers import all_of
+from titan_state.journal.nats.link import NO_MESSAGE
 from titan_state.journal.nats.messages import row_read
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ MOST_FINISHED: Final = 200_000
 
 NAMED: Final = 20
 """How many faults of one kind are named."""
-
-GONE: Final = frozenset({10043, 10057})
-"""The error codes of the server for a message that is not there any more."""
 
 PURGE_S: Final = 60.0
 """How long dropping events may take."""
@@ -138,15 +135,8 @@ class Upkeep:
         return len(gone)
 
     async def _ask(self, what: str, asked: dict[str, Any], doing: str) -> dict[str, Any]:
-        place = f"$JS.API.STREAM.{what}.{self._layout.stream}"
-        answer = await self._link.ask(place, json.dumps(asked).encode(), timeout_s=PURGE_S, doing=doing)
-        told: dict[str, Any] = json.loads(answer.data)
-        error = told.get("error")
-        if error is not None and error.get("err_code") not in GONE:
-            raise JournalUnavailableError(
-                f"{self._link.name} could not {doing}: {shorten(str(error.get('description')))}"
-            )
-        return told
+        place = f"STREAM.{what}.{self._layout.stream}"
+        return await self._link.api(place, asked, passes=NO_MESSAGE, timeout_s=PURGE_S, doing=doing)
 
     async def verify(self) -> list[str]:
         """Return what is not in order, in words."""

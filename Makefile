@@ -17,7 +17,7 @@ endif
 # What one `make` installs must not run into what another target installs.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types browser format bench screenshots clean
+.PHONY: help demo test lint types docs browser format bench screenshots clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -28,7 +28,7 @@ demo: $(VENV)/.cli ## Play the demonstration: the monitor against the embedded T
 
 # pytest-cov starts after pytest has imported the plugins of installed packages, and titan_state brings one. It is kept
 # out there; tests/conftest.py registers it when coverage is running, so that lines of modules count.
-test: lint types $(NEEDED_BROWSER) ## Check everything: lint, types, import layers, all tests with coverage
+test: lint types docs $(NEEDED_BROWSER) ## Check everything: lint, types, import layers, documentation, all tests with coverage
 	@$(BIN)/python -m pytest -p no:titan_state -n $(WORKERS) --dist worksteal \
 		--cov --cov-config=setup.cfg --cov-report=term --cov-fail-under=92 $(TESTS_WITHOUT_BROWSER) $(PYTEST_OPTIONS)
 	@report=$$($(BIN)/python -m coverage report --include='titan_state/core/*' --fail-under=98 2>&1) \
@@ -41,6 +41,9 @@ lint: $(VENV)/.dev ## Check style, formatting and import layers
 
 types: $(VENV)/.dev ## Check types
 	@$(BIN)/python -m mypy titan_state
+
+docs: $(VENV)/.dev ## Build the documentation, docs/_build/html/index.html; a warning is an error
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 
 browser: $(VENV)/.dev ## Get a browser for the tests of the dashboard where none is there
 	@$(BIN)/python tests/dashboard/browsers.py
@@ -56,7 +59,7 @@ screenshots: $(VENV)/.dev browser ## Take the pictures of the dashboard for the 
 	@PYTHONPATH=tests/dashboard $(BIN)/python docs/screenshots.py
 
 clean: ## Remove the virtual environment and what the tools left behind
-	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist docs/_build
 	find titan_state tests examples -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # An interpreter fits if it starts (a version manager's shim may not), is new enough and can make environments.

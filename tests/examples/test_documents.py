@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text(encoding="utf-8")
+LIFECYCLE = (ROOT / "docs" / "how-to" / "statuses.md").read_text(encoding="utf-8")
 JOURNAL = (ROOT / "docs" / "journal.md").read_text(encoding="utf-8")
 OUTPUTS = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
 DASHBOARD = (ROOT / "docs" / "dashboard.md").read_text(encoding="utf-8")
@@ -154,7 +154,7 @@ def test_defaults_of_outputs_are_told():
 
 
 def test_arguments_of_extend_are_told():
-    """The table in docs/lifecycle.md has each argument of `Lifecycle.extend`, and no other."""
+    """The table in docs/how-to/statuses.md has each argument of `Lifecycle.extend`, and no other."""
     told = {row[0].strip("`") for row in rows(LIFECYCLE, "What `extend` takes")}
     assert told == set(inspect.signature(Lifecycle.extend).parameters) - {"self"}
 

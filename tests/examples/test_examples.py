@@ -29,7 +29,7 @@ async def test_completed_ones_are_called_back_for(start):
         Plan(id="bad", steps=(Step("running", 0.5), Step("failed", 1.0))),
     ]
     async with TaskServiceEmulator() as service:
-        program = await start(EXAMPLES / "on_completed.py", service=service)
+        program = await start(EXAMPLES / "01_on_completed/on_completed.py", service=service)
         await watched(service)
         for plan in plans:
             service.add(plan)
@@ -50,7 +50,7 @@ async def test_a_task_alone_can_be_watched(start):
         Plan(id="mine", task_id="t1", steps=(Step("running", 0.0), Step("completed", 1.5))),
     ]
     async with TaskServiceEmulator(Scenario([], [Task(id="t1"), Task(id="t2")])) as service:
-        program = await start(EXAMPLES / "on_completed.py", "t1", service=service)
+        program = await start(EXAMPLES / "01_on_completed/on_completed.py", "t1", service=service)
         await watched(service)
         for plan in plans:
             service.add(plan)
@@ -62,7 +62,7 @@ async def test_a_task_alone_can_be_watched(start):
 async def test_a_legal_action_is_sent(start):
     """A running execution is paused."""
     async with TaskServiceEmulator(Scenario([RUNS])) as service:
-        program = await start(EXAMPLES / "check_first.py", "runs", service=service)
+        program = await start(EXAMPLES / "02_check_first/check_first.py", "runs", service=service)
         assert await program.end() == (0, "")
         assert service.executions() == {"runs": "paused"}
     assert program.lines[0].startswith("pause is legal: ")
@@ -73,7 +73,7 @@ async def test_an_illegal_action_is_not_sent(start):
     """A finished execution is not asked to pause: the reason is told, and the service sees reads only."""
     ended = Plan(id="ended", steps=(Step("running", 0.0), Step("completed", 0.0)))
     async with TaskServiceEmulator(Scenario([ended])) as service:
-        program = await start(EXAMPLES / "check_first.py", "ended", service=service)
+        program = await start(EXAMPLES / "02_check_first/check_first.py", "ended", service=service)
         assert await program.end() == (1, "")
         assert {request.method for request in service.requests} == {"GET"}
     assert program.lines[0].startswith("pause is not legal: ")
@@ -83,7 +83,7 @@ async def test_an_illegal_action_is_not_sent(start):
 async def test_a_refusal_by_the_service_is_told(start):
     """Where a deployment does not support the action, its answer is told, with the status as it is."""
     async with TaskServiceEmulator(Scenario([RUNS]), unsupported=["pause"]) as service:
-        program = await start(EXAMPLES / "check_first.py", "runs", service=service)
+        program = await start(EXAMPLES / "02_check_first/check_first.py", "runs", service=service)
         assert await program.end() == (1, "")
     assert program.lines[1] == "refused by the service: NOT_IMPLEMENTED, the status is running"
 
@@ -92,7 +92,7 @@ async def test_a_refusal_by_the_service_is_told(start):
 async def test_what_cannot_be_asked_is_told(start, arguments):
     """An id that the service does not know, or none at all, ends in one line and not in a traceback."""
     async with TaskServiceEmulator() as service:
-        program = await start(EXAMPLES / "check_first.py", *arguments, service=service)
+        program = await start(EXAMPLES / "02_check_first/check_first.py", *arguments, service=service)
         code, complaints = await program.end()
     assert code != 0
     told = [*program.lines, *complaints.splitlines()]
@@ -107,7 +107,7 @@ async def test_anomalies_are_told_once_and_when_they_are_over(start):
         Plan(id="again", steps=(Step("running", 0.0), Step("completed", 1.0), Step("running", 1.5))),
     ]
     async with TaskServiceEmulator() as service:
-        program = await start(EXAMPLES / "anomaly_alert.py", service=service)
+        program = await start(EXAMPLES / "04_anomaly_alert/anomaly_alert.py", service=service)
         await watched(service)
         for plan in plans:
             service.add(plan)
@@ -122,7 +122,7 @@ async def test_anomalies_are_told_once_and_when_they_are_over(start):
 def test_every_example_is_run_here():
     """An example that is added is run by a test, too."""
     tests = Path(__file__).read_text(encoding="utf-8")
-    names = [path.name for path in EXAMPLES.glob("*.py")]
+    names = [f"{path.parent.name}/{path.name}" for path in EXAMPLES.glob("0*/*.py")]
     assert len(names) >= 3
     assert [name for name in names if f'"{name}"' not in tests] == []
 
@@ -134,13 +134,21 @@ async def test_every_success_is_exported_once(start, tmp_path):
         return Plan(id=name, steps=(Step("running", 0.0), Step("completed", 0.5)), results_after_s=1.0)
 
     async with TaskServiceEmulator(per_minute=None) as service:
-        program = await start(EXAMPLES / "export_completed.py", tmp_path / "exports", service=service)
+        program = await start(
+            EXAMPLES / "03_export_every_success_once/export_every_success_once.py",
+            tmp_path / "exports",
+            service=service,
+        )
         await watched(service)
         service.add(plan("first"))
         await program.until("first: first.json")
         assert await program.end(by=signal.SIGINT) == (0, "")
         service.add(plan("second"))
-        program = await start(EXAMPLES / "export_completed.py", tmp_path / "exports", service=service)
+        program = await start(
+            EXAMPLES / "03_export_every_success_once/export_every_success_once.py",
+            tmp_path / "exports",
+            service=service,
+        )
         await program.until("second: second.json")
         assert await program.end(by=signal.SIGINT) == (0, "")
         for name in ("first", "second"):
@@ -152,7 +160,7 @@ async def test_rows_are_loaded(start):
     """The rows of an export are counted, or make a frame of whichever library is there."""
     done = Plan(id="done", steps=(Step("running", 0.0), Step("completed", 0.0)), rows=12)
     async with TaskServiceEmulator(Scenario([done])) as service:
-        program = await start(EXAMPLES / "load_rows.py", "done", service=service)
+        program = await start(EXAMPLES / "05_load_rows/load_rows.py", "done", service=service)
         assert await program.end() == (0, "")
     assert "12" in "\n".join(program.lines)
 
@@ -160,7 +168,7 @@ async def test_rows_are_loaded(start):
 async def test_rows_that_there_are_not(start):
     """An execution that is unknown is said in a line."""
     async with TaskServiceEmulator() as service:
-        program = await start(EXAMPLES / "load_rows.py", "nothing", service=service)
+        program = await start(EXAMPLES / "05_load_rows/load_rows.py", "nothing", service=service)
         code, complaints = await program.end()
     assert code == 1
     assert complaints.startswith("the service does not know execution nothing")

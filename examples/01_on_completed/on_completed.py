@@ -1,14 +1,11 @@
-"""Call back once each time an execution enters `completed`, those to come included.
+"""Call back once each time an execution enters `completed`, those to come included."""
 
-Run it with TITAN_API_URL and TITAN_TOKEN set; a task's id as argument watches just that task. Ctrl-C ends it; nothing
-on the platform is stopped by that.
-"""
-
+import argparse
 import asyncio
 import contextlib
 import sys
 
-from titan_state import Handlers, Monitor, Transitioned
+from titan_state import Handlers, Monitor, TitanStateError, Transitioned
 
 handlers = Handlers()
 
@@ -25,16 +22,22 @@ def tell(event: Transitioned) -> None:
     print(f"{event.at:%H:%M:%S}  failed     {event.execution_id}  check first: {event.check_first}", flush=True)
 
 
-async def main() -> None:
+async def main(task_id: str | None) -> None:
     """Watch one task, or everything, until interrupted."""
     async with Monitor.from_env(handlers=handlers) as monitor:
-        if len(sys.argv) > 1:
-            monitor.watch_task(sys.argv[1])
-        else:
+        if task_id is None:
             monitor.watch_all()
+        else:
+            monitor.watch_task(task_id)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", nargs="?", help="the id of a task whose executions are watched; all, if left out")
+    arguments = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main())
+        try:
+            asyncio.run(main(arguments.task))
+        except TitanStateError as error:
+            sys.exit(str(error))

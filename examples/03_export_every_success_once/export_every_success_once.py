@@ -1,18 +1,18 @@
 """Export every execution that succeeds, once, also over restarts and crashes.
 
-Run it with TITAN_API_URL and TITAN_TOKEN set: `python export_completed.py DIRECTORY [TASK]`. What happens is written
-into a journal in the directory, so that a further run goes on where this one was. Ctrl-C ends it.
+What happens is written into a journal in the directory, so that a further run goes on where this one was.
 """
 
+import argparse
 import asyncio
 import contextlib
 import sys
 from pathlib import Path
 
-from titan_state import AnomalyDetected, AnomalyKind, Monitor, ResultsReady
+from titan_state import AnomalyDetected, AnomalyKind, Monitor, ResultsReady, TitanStateError
 
 
-async def main(place: Path, task: str | None) -> None:
+async def main(place: Path, task_id: str | None) -> None:
     """Watch one task, or everything, until interrupted."""
     async with Monitor.from_env(journal=place / "journal.db") as monitor:
 
@@ -26,17 +26,21 @@ async def main(place: Path, task: str | None) -> None:
         def late(event: AnomalyDetected) -> None:
             print(f"{event.execution_id}: {event.message} - check first: {event.check_first}", flush=True)
 
-        if task is None:
+        if task_id is None:
             monitor.watch_all()
         else:
-            monitor.watch_task(task)
+            monitor.watch_task(task_id)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    directory = Path(sys.argv[1])
-    directory.mkdir(parents=True, exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path, help="where the exports and the journal are put")
+    parser.add_argument("task", nargs="?", help="the id of a task whose executions are exported; all, if left out")
+    arguments = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(directory, sys.argv[2] if len(sys.argv) > 2 else None))
+        try:
+            arguments.directory.mkdir(parents=True, exist_ok=True)
+            asyncio.run(main(arguments.directory, arguments.task))
+        except (TitanStateError, OSError) as error:
+            sys.exit(str(error))

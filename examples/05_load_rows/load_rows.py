@@ -1,10 +1,11 @@
-"""Load the rows of one execution's export into pandas or polars, whichever is installed, or count them with neither.
+"""Load the rows of one execution's export into polars or pandas, whichever is installed, or count them with neither.
 
-Run it with TITAN_API_URL and TITAN_TOKEN set: `python load_rows.py EXECUTION`. titan_state depends on neither library:
-rows are plain objects, and an exported file is what both read by themselves.
+titan_state depends on neither library: rows are plain objects, and an exported file is what both read by themselves.
 """
 
+import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator
 from importlib import import_module
@@ -31,23 +32,25 @@ async def batches(rows: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
 async def main(execution_id: str) -> None:
     """Make one frame of the rows and show it."""
     async with Monitor.from_env() as monitor:
-        outputs = monitor.outputs(execution_id)
+        rows = monitor.outputs(execution_id).rows()
         if find_spec("polars"):
-            polars = import_module("polars")
-            frames = [polars.DataFrame(batch) async for batch in batches(outputs.rows())]
+            polars: Any = import_module("polars")
+            frames = [polars.DataFrame(batch) async for batch in batches(rows)]
             print(polars.concat(frames, how="diagonal_relaxed") if frames else "no rows")
         elif find_spec("pandas"):
-            pandas = import_module("pandas")
-            frames = [pandas.DataFrame(batch) async for batch in batches(outputs.rows())]
+            pandas: Any = import_module("pandas")
+            frames = [pandas.DataFrame(batch) async for batch in batches(rows)]
             print(pandas.concat(frames, ignore_index=True) if frames else "no rows")
         else:
-            print(sum([len(batch) async for batch in batches(outputs.rows())]), "rows; no frame library is installed")
+            print(sum([len(batch) async for batch in batches(rows)]), "rows; no frame library is installed")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    try:
-        asyncio.run(main(sys.argv[1]))
-    except TitanStateError as error:
-        sys.exit(f"{error}")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("execution", help="the id of an execution that has succeeded")
+    arguments = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            asyncio.run(main(arguments.execution))
+        except TitanStateError as error:
+            sys.exit(str(error))

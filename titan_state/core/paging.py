@@ -94,6 +94,7 @@ class Paging(Lists):
         follows = target.status is None and (listing.goes_beyond(shown) if shown.last is None else not shown.last)
         if self._sizes.took(target, shown, follows=follows):
             self._begin_again(now)
+            listing.sought |= dict.fromkeys(shown.ids)  # no window has them, and the sweep may pass them over
             self._agenda.settle(target)
             return False
         last = listing.ends(shown)

@@ -1,10 +1,27 @@
-"""A journal in NATS JetStream: one monitor leads each account, others stand by, any number of programs subscribe."""
+"""A journal in NATS JetStream: one monitor leads each account, others stand by, any number of programs subscribe.
 
-try:
-    import nats as _nats  # noqa: F401 - only whether it is there
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("a journal in NATS needs the extra nats: pip install 'titan-state[nats]'") from error
+The class can be imported also without the extra `nats`; making a journal then says what to install.
+"""
 
-from titan_state.journal.nats.journal import NatsJournal
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or find_spec("nats") is not None:
+    from titan_state.journal.nats.journal import NatsJournal
+else:
+
+    class NatsJournal:
+        """Stands for the journal where nats-py is not installed."""
+
+        def __new__(cls, *_: Any, **__: Any) -> Any:
+            """Say what is missing.
+
+            Raises:
+                ModuleNotFoundError: Always.
+            """
+            raise ModuleNotFoundError("a journal in NATS needs the extra nats: pip install 'titan-state[nats]'")
+
 
 __all__ = ["NatsJournal"]

@@ -6,18 +6,27 @@ from typing import Annotated
 
 import typer
 
-from titan_state.cli import control_app, dashboard_app, journal_app, options, output_app, report_app, service_app
-from titan_state.cli.exits import Exit, codes, table
+from titan_state.cli import (
+    completion,
+    control_app,
+    dashboard_app,
+    journal_app,
+    options,
+    output_app,
+    report_app,
+    service_app,
+)
+from titan_state.cli.manual import SETTINGS, ManualGroup, sheet_of
 
 app = typer.Typer(
+    cls=ManualGroup,
     help="Watch the executions of the Titan platform, and control them safely.\n\n"
-    "Set TITAN_API_URL and TITAN_TOKEN first. To see it without an account: titan-state demo.",
-    epilog="\b\nExit codes:\n" + table(),
-    add_completion=False,
+    "Set TITAN_API_URL and TITAN_TOKEN first; titan-state demo shows it without an account, and titan-state emulate "
+    "runs a service to try everything with. titan-state COMMAND --help is the page of a command.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would take longer to load than everything else together
     pretty_exceptions_enable=False,  # they show local variables, the token among them
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=SETTINGS,
 )
 
 
@@ -38,7 +47,7 @@ def _root(
     pass
 
 
-@app.command(short_help="Show everything at work, with a service of its own.")
+@app.command(**sheet_of("demo"))
 def demo(
     speed: Annotated[
         float, typer.Option(min=0.5, max=4, metavar="FACTOR", help="How many times as fast the story is told.")
@@ -57,13 +66,10 @@ def demo(
     run(lambda: work(speed=speed, seed=seed), debug=debug)
 
 
-@app.command(
-    short_help="Show live what executions do.",
-    epilog=codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.INTERRUPTED, Exit.TERMINATED),
-)
+@app.command(**sheet_of("watch"))
 def watch(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Executions.", show_default=False)] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", metavar="TASK", help="All executions of a task.")] = None,
+    ids: options.SomeIds = None,
+    task: options.Tasks = None,
     everything: Annotated[bool, typer.Option("--all", help="All executions.")] = False,
     forever: Annotated[bool, typer.Option("--forever", help="Go on when all have finished.")] = False,
     explain: Annotated[
@@ -112,21 +118,7 @@ def watch(
     )
 
 
-@app.command(
-    short_help="Wait until executions have finished.",
-    epilog=codes(
-        Exit.OK,
-        Exit.ERROR,
-        Exit.USAGE,
-        Exit.FAILED,
-        Exit.CANCELLED,
-        Exit.WITH_ERRORS,
-        Exit.NOT_FOUND,
-        Exit.TIMEOUT,
-        Exit.INTERRUPTED,
-        Exit.TERMINATED,
-    ),
-)
+@app.command(**sheet_of("wait"))
 def wait(
     ids: options.ExecutionIds,
     timeout: options.Timeout = None,
@@ -159,9 +151,7 @@ def wait(
     )
 
 
-@app.command(
-    "run", epilog="With --wait the exit code is that of titan-state wait. Exit code 9: see the task's executions first."
-)
+@app.command("run", **sheet_of("run"))
 def run_task(
     task: options.TaskId,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the execution has finished.")] = False,
@@ -191,10 +181,16 @@ def run_task(
     )
 
 
-@app.command("list")
+@app.command("list", **sheet_of("list"))
 def list_executions(
-    task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only those of a task.")] = None,
-    status: Annotated[str | None, typer.Option("--status", metavar="STATUS", help="Only those in a status.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", metavar="TASK", help="Only those of a task.", autocompletion=completion.tasks),
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", metavar="STATUS", help="Only those in a status.", autocompletion=completion.statuses),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many at most.")] = 50,
     as_json: options.Json = False,
     url: options.Url = None,
@@ -229,7 +225,7 @@ report_app.add_to(app)
 service_app.add_to(app)
 
 
-@app.command(short_help="Say what delay to expect at a load.")
+@app.command(**sheet_of("plan"))
 def plan(
     executions: Annotated[int, typer.Option("--executions", min=1, metavar="N", help="How many executions live.")],
     rpm: Annotated[float, typer.Option("--rpm", min=0.1, metavar="R", help="How many requests a minute.")] = 120,
@@ -246,7 +242,7 @@ def plan(
     work(executions, rpm, finished=finished, page_size=page_size, as_json=as_json)
 
 
-@app.command(short_help="Run an embedded Task Service to try things out.")
+@app.command(**sheet_of("emulate"))
 def emulate(
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="The port; 0 for any free one.")] = 0,
     executions: Annotated[

@@ -6,22 +6,26 @@ from typing import Annotated
 
 import typer
 
-from titan_state.cli import options
-from titan_state.cli.exits import Exit, codes
+from titan_state.cli import completion, options
+from titan_state.cli.manual import sheet_of
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the whole."""
-    legal = (Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.ILLEGAL)
-    app.command(epilog=codes(*legal))(check)
-    for command in (pause, resume, stop):
-        app.command(epilog=codes(*legal, Exit.REJECTED, Exit.UNKNOWN))(command)
+    for command in (check, pause, resume, stop):
+        app.command(**sheet_of(command.__name__))(command)
 
 
 def check(
     execution_id: options.ExecutionId,
     action: Annotated[
-        str, typer.Argument(metavar="ACTION", help="The action: pause, resume or stop.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="ACTION",
+            help="The action: pause, resume or stop.",
+            show_default=False,
+            autocompletion=completion.actions,
+        ),
     ],
     as_json: options.Json = False,
     url: options.Url = None,

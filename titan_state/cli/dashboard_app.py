@@ -7,18 +7,17 @@ from typing import Annotated
 import typer
 
 from titan_state.cli import options
-from titan_state.cli.exits import Exit, codes
+from titan_state.cli.manual import sheet_of
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the whole."""
-    exits = codes(Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND, Exit.INTERRUPTED, Exit.TERMINATED)
-    app.command(short_help="Show executions on a web page of this machine.", epilog=exits)(dashboard)
+    app.command(**sheet_of("dashboard"))(dashboard)
 
 
 def dashboard(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Executions.", show_default=False)] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", metavar="TASK", help="All executions of a task.")] = None,
+    ids: options.SomeIds = None,
+    task: options.Tasks = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Show what another monitor writes into the journal; watch nothing.")
     ] = False,

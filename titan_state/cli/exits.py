@@ -44,7 +44,7 @@ MEANINGS: Final = {
     Exit.PIPE: "the reader of the output went away",
     Exit.TERMINATED: "SIGTERM",
 }
-"""Every exit code in words, for the help."""
+"""Every exit code in words: help and documentation are made of it."""
 
 OF_STATUS: Final = {
     "completed": Exit.OK,
@@ -70,16 +70,6 @@ _GRAVITY: Final = (
 def worst(codes: Iterable[Exit]) -> Exit:
     """Return the gravest of the outcomes of several executions: in doubt the one that wants a person first."""
     return max(codes, key=_GRAVITY.index, default=Exit.OK)
-
-
-def table(*codes: Exit) -> str:
-    """Return exit codes with their meanings, one on a line, for a help text."""
-    return "\n".join(f"  {code.value:>3}  {MEANINGS[code]}" for code in codes or Exit)
-
-
-def codes(*codes: Exit) -> str:
-    """Return the end of a command's help: its exit codes."""
-    return "\b\nExit codes:\n" + table(*codes)
 
 
 def of_error(error: BaseException) -> Exit:

@@ -6,26 +6,31 @@ from typing import Annotated
 
 import typer
 
-from titan_state.cli import options
-from titan_state.cli.exits import Exit, codes
+from titan_state.cli import completion, options
+from titan_state.cli.manual import sheet_of
 
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-NO_SUCH = codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND)
-
-deliveries = typer.Typer(help="Show and retry deliveries that failed.", context_settings=SETTINGS)
-subscriptions = typer.Typer(help="Show and remove subscriptions.", context_settings=SETTINGS)
-journal = typer.Typer(help="Keep the journal in order.", no_args_is_help=True, context_settings=SETTINGS)
+deliveries = typer.Typer()
+subscriptions = typer.Typer()
+journal = typer.Typer(help="Keep the journal in order: look whether it is, and drop what is old.", no_args_is_help=True)
 
 Dead = Annotated[bool, typer.Option("--dead", help="Only those that were given up.")]
-Named = Annotated[str | None, typer.Option("--subscription", metavar="NAME", help="Only those of this subscription.")]
+Named = Annotated[
+    str | None,
+    typer.Option(
+        "--subscription",
+        metavar="NAME",
+        help="Only those of this subscription.",
+        autocompletion=completion.subscriptions,
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the whole."""
-    app.command(short_help="Show what happened to an execution.", epilog=NO_SUCH)(history)
-    app.add_typer(deliveries, name="deliveries")
-    app.add_typer(subscriptions, name="subscriptions")
-    app.add_typer(journal, name="journal")
+    app.command(**sheet_of("history"))(history)
+    app.add_typer(deliveries, name="deliveries", **sheet_of("deliveries"))
+    app.add_typer(subscriptions, name="subscriptions", **sheet_of("subscriptions"))
+    app.add_typer(journal, name="journal", **sheet_of("journal"))
 
 
 def history(
@@ -64,9 +69,14 @@ def show_deliveries(
     run(lambda: work(place(journal, url, account), dead_only=dead, as_json=as_json), debug=debug)
 
 
-@deliveries.command(short_help="Make deliveries once more that were given up.", epilog=NO_SUCH)
+@deliveries.command(**sheet_of("deliveries retry"))
 def retry(
-    event_ids: Annotated[list[str], typer.Argument(metavar="EVENT", help="The ids of the events.", show_default=False)],
+    event_ids: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="EVENT", help="The ids of the events.", show_default=False, autocompletion=completion.dead_letters
+        ),
+    ],
     subscription: Named = None,
     url: options.Url = None,
     account: options.Account = None,
@@ -100,9 +110,14 @@ def show_subscriptions(
     run(lambda: work(place(journal, url, account), as_json=as_json), debug=debug)
 
 
-@subscriptions.command(epilog=NO_SUCH)
+@subscriptions.command(**sheet_of("subscriptions remove"))
 def remove(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The subscription.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The subscription.", show_default=False, autocompletion=completion.subscriptions
+        ),
+    ],
     url: options.Url = None,
     account: options.Account = None,
     journal: options.Journal = None,
@@ -116,7 +131,7 @@ def remove(
     run(lambda: work(place(journal, url, account), name), debug=debug)
 
 
-@journal.command()
+@journal.command(**sheet_of("journal prune"))
 def prune(
     older_than: Annotated[str, typer.Option("--older-than", metavar="AGE", help="The age: 30d, 12h, 90m.")],
     url: options.Url = None,
@@ -132,7 +147,7 @@ def prune(
     run(lambda: work(place(journal, url, account), older_than), debug=debug)
 
 
-@journal.command()
+@journal.command(**sheet_of("journal verify"))
 def verify(
     url: options.Url = None,
     account: options.Account = None,

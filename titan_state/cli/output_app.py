@@ -7,23 +7,12 @@ from typing import Annotated
 import typer
 
 from titan_state.cli import options
-from titan_state.cli.exits import Exit, codes
-
-EXIT_CODES = codes(
-    Exit.OK,
-    Exit.ERROR,
-    Exit.USAGE,
-    Exit.NOT_FOUND,
-    Exit.ILLEGAL,
-    Exit.TIMEOUT,
-    Exit.INTERRUPTED,
-    Exit.TERMINATED,
-)
+from titan_state.cli.manual import sheet_of
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the whole."""
-    app.command(short_help="Save results, datasets and media as files.", epilog=EXIT_CODES)(export)
+    app.command(**sheet_of("export"))(export)
 
 
 def export(

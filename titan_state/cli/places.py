@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import stat
+from glob import escape as glob_escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -52,6 +53,19 @@ def journal_path(url: str, account: str | None) -> Path:
     origin = origin_at(url)
     mark = hashlib.sha256(f"{origin}\n{account or origin}".encode()).hexdigest()[:10]
     return user_state_path("titan-state") / f"{urlsplit(origin).hostname}-{mark}.db"
+
+
+def kept_journals(url: str | None) -> list[Path]:
+    """Return the files of journals that are in the usual place, those that were written last first.
+
+    Args:
+        url: The origin of the Task Service, as the user gave it: only those of its host are meant. None for all.
+    """
+    from platformdirs import user_state_path
+
+    host = urlsplit(url).hostname if url else None
+    found = user_state_path("titan-state").glob(f"{glob_escape(host)}-*.db" if host else "*.db")
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def of_account(address: str, account: str | None) -> str:

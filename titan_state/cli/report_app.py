@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from titan_state.cli import options
-from titan_state.cli.exits import Exit, codes
+from titan_state.cli.manual import sheet_of
 
 
 class Notation(StrEnum):
@@ -24,14 +24,13 @@ Replace = Annotated[bool, typer.Option("--force", help="Replace a file that is t
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the whole."""
-    exits = codes(Exit.OK, Exit.ERROR, Exit.USAGE, Exit.NOT_FOUND)
-    app.command(short_help="Write a page about executions, with timelines.", epilog=exits)(report)
-    app.command(short_help="Write the model as a diagram.")(diagram)
+    app.command(**sheet_of("report"))(report)
+    app.command(**sheet_of("diagram"))(diagram)
 
 
 def report(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Executions.", show_default=False)] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", metavar="TASK", help="All executions of a task.")] = None,
+    ids: options.SomeIds = None,
+    task: options.Tasks = None,
     output: Annotated[
         str, typer.Option("--output", metavar="FILE", help="The page; - for standard output.")
     ] = "report.html",

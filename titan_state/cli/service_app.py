@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from titan_state.cli import options
-from titan_state.cli.exits import Exit, codes
-
-ENDS = codes(Exit.ERROR, Exit.USAGE, Exit.INTERRUPTED, Exit.TERMINATED)
+from titan_state.cli import completion, options
+from titan_state.cli.manual import SETTINGS, sheet_of
 
 
 class LogForm(StrEnum):
@@ -38,18 +36,15 @@ Drain = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the whole."""
-    app.command(short_help="Watch and write down, without a screen, as a service.", epilog=ENDS)(monitor)
-    app.command(
-        short_help="Run a program for each event that a monitor writes down.",
-        epilog=ENDS,
-        context_settings={"allow_interspersed_args": False},  # what follows the program is the program's
-        no_args_is_help=True,
-    )(subscribe)
+    app.command(**sheet_of("monitor"))(monitor)
+    about = sheet_of("subscribe")
+    about["context_settings"] = SETTINGS | {"allow_interspersed_args": False}  # what follows the program is its own
+    app.command(**about, no_args_is_help=True)(subscribe)
 
 
 def monitor(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Executions.", show_default=False)] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", metavar="TASK", help="All executions of a task.")] = None,
+    ids: options.SomeIds = None,
+    task: options.Tasks = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All executions. So it is unless something is named.")
     ] = False,
@@ -151,7 +146,12 @@ def subscribe(
     execute: Annotated[bool, typer.Option("--exec", help="Run the program that follows; the last option.")] = False,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="The name of the subscription; it goes on where it was left off."),
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="The name of the subscription; it goes on where it was left off.",
+            autocompletion=completion.subscriptions,
+        ),
     ] = None,
     on: Annotated[
         list[str] | None,
@@ -161,10 +161,17 @@ def subscribe(
             help="For which events: a status that is entered (failed), finished, transition, anomaly, anomaly:KIND, "
             "anomaly-cleared or results-ready. May be given several times.",
             show_default=False,
+            autocompletion=completion.events,
         ),
     ] = None,
     task: Annotated[
-        list[str] | None, typer.Option("--task", metavar="TASK", help="Only executions of this task.")
+        list[str] | None,
+        typer.Option(
+            "--task",
+            metavar="TASK",
+            help="Only executions of this task. May be given several times.",
+            autocompletion=completion.tasks,
+        ),
     ] = None,
     since: Annotated[
         str | None,

@@ -401,7 +401,7 @@ async def test_a_callback_exports(service, monitor, clock, until, tmp_path):
             saved.append(await monitor.outputs(event.execution_id).export(tmp_path))
 
         monitor.watch("e")
-        await until(lambda: saved)
+        await until(lambda: saved, seconds=1200.0)  # a file is written in a thread, which heeds no clock
     assert saved[0].path.read_bytes() == service.export_bytes("e")
 
 

@@ -17,14 +17,13 @@ CREATE = "CREATE TABLE IF NOT EXISTS ends (event TEXT PRIMARY KEY, task TEXT, ex
 @handlers.on_finished(name="ledger", retries=100, timeout=30)
 def enter(event: Transitioned) -> None:
     """Enter one end into the ledger. A `def` runs in a thread: it may block. Called again, it changes nothing."""
-    task_id = event.execution.task_id
-    if task_id is None:
-        raise PermanentError("an execution without a task has no place in the ledger")
-    row = (event.id, task_id, event.execution_id, event.dest, event.at.isoformat())
+    row = (event.id, event.execution.task_id, event.execution_id, event.dest, event.at.isoformat())
     try:
         with closing(sqlite3.connect(os.environ.get("LEDGER", "ledger.db"), timeout=0.5)) as ledger, ledger:
             ledger.execute(CREATE)
             ledger.execute("INSERT OR IGNORE INTO ends VALUES (?, ?, ?, ?, ?)", row)
     except sqlite3.OperationalError as error:  # somebody else writes, or the disk is full
         raise TemporaryError(f"the ledger cannot be written: {error}", delay=1) from error
+    except sqlite3.DatabaseError as error:  # what is there is none
+        raise PermanentError(f"there is no ledger: {error}") from error
     print(f"{event.execution_id} {event.dest}: entered", flush=True)

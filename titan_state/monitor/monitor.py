@@ -44,7 +44,7 @@ class Monitor(Runtime):
 
     A callback is called once per entry into a status, in order for each execution. One that raises is called again
     after 1, 2 and 4 seconds, then the delivery is given up and logged; `retries`, `backoff` and `timeout` change that
-    (see `titan_state.monitor.handlers.Registrar`).
+    (see `titan_state.monitor.registrars.Registrar`).
 
     Leaving stops reading, then waits for open deliveries for at most `drain_s` seconds; callbacks may still check and
     act meanwhile. It stops nothing on the platform. If the service refuses the credentials (401, 403), the body is

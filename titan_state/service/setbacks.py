@@ -44,6 +44,9 @@ READY: Final = frozenset({State.DEFERRING, State.STANDING_BY, State.LEADING})
 """In these an account is in good hands, as far as this member is concerned."""
 
 
+SEE_LOG: Final = ": see the log"
+
+
 @attrs.frozen
 class Setback:
     """What an error means.
@@ -59,6 +62,11 @@ class Setback:
     reason: str
     first_s: float = 0.0
     longest_s: float = 0.0
+
+    @property
+    def cause(self) -> str:
+        """The reason, in words for the log itself."""
+        return self.reason.removesuffix(SEE_LOG)
 
     def delay_s(self, count: int, rng: random.Random) -> float:
         """Return how many seconds to wait after so many failures; jitter keeps members from coming back together."""
@@ -81,7 +89,7 @@ def setback(error: BaseException) -> Setback:
         case ForbiddenError():
             return Setback(State.REFUSED, "the service says that the token lacks a scope (403)", *_REFUSAL)
         case ServiceError():
-            return Setback(State.WAITING, "the service cannot be asked: see the log", *_MISTAKE)
+            return Setback(State.WAITING, f"the service cannot be asked{SEE_LOG}", *_MISTAKE)
         case JournalUnavailableError():
             return Setback(State.WAITING, "the journal cannot be reached, or not be written", *_JOURNAL)
         case JournalInUseError():
@@ -89,11 +97,11 @@ def setback(error: BaseException) -> Setback:
         case JournalVersionError():
             return Setback(State.FAILED, "a newer version has written the journal")
         case JournalDamagedError():
-            return Setback(State.FAILED, "the journal is damaged: see the log")
+            return Setback(State.FAILED, f"the journal is damaged{SEE_LOG}")
         case JournalError():
-            return Setback(State.WAITING, "the journal cannot be used: see the log", *_REFUSAL)
+            return Setback(State.WAITING, f"the journal cannot be used{SEE_LOG}", *_REFUSAL)
         case ConfigurationError():
-            return Setback(State.FAILED, "a setting cannot work: see the log")
+            return Setback(State.FAILED, f"a setting cannot work{SEE_LOG}")
         case OSError():
-            return Setback(State.WAITING, "this machine lacks something: see the log", *_MISTAKE)
-    return Setback(State.WAITING, f"a mistake in titan_state ({type(error).__name__}): see the log", *_MISTAKE)
+            return Setback(State.WAITING, f"this machine lacks something{SEE_LOG}", *_MISTAKE)
+    return Setback(State.WAITING, f"a mistake in titan_state ({type(error).__name__}){SEE_LOG}", *_MISTAKE)

@@ -299,6 +299,6 @@ def _this_process() -> str:
 def _tell(error: BaseException, told: Setback, delay_s: float) -> None:
     """Log what ended an attempt."""
     if isinstance(error, TitanStateError | OSError):
-        logger.warning("%s; next attempt in %.1f s: %s", told.reason or "the lead was lost", delay_s, error)
+        logger.warning("%s; next attempt in %.1f s: %s", told.cause or "the lead was lost", delay_s, error)
     else:
-        logger.error("%s; next attempt in %.1f s", told.reason, delay_s, exc_info=error)
+        logger.error("%s; next attempt in %.1f s", told.cause, delay_s, exc_info=error)

@@ -239,7 +239,7 @@ class ForeignOriginError(TitanStateError):
     """
 
     def __init__(self, origin: str) -> None:
-        self.origin = shorten(origin)
+        self.origin: str = shorten(origin)
         super().__init__(
             f"the media URL points to {self.origin}, which is not the service: its credential goes nowhere else "
             "(ServiceProfile.media_origins names further ones)"
@@ -391,7 +391,7 @@ class ResultsNotReadyError(ServiceError):
 
     def __init__(self, execution_id: str, answer: str, *, request: str = "") -> None:
         self.execution_id = execution_id
-        self.answer = shorten(answer)
+        self.answer: str = shorten(answer)
         super().__init__(
             f"the results of execution {shorten(execution_id)} cannot be read yet ({self.answer})", request=request
         )
@@ -405,7 +405,7 @@ class PayloadError(ServiceError):
     """
 
     def __init__(self, message: str, *, body: str = "", request: str = "") -> None:
-        self.body = shorten(body)
+        self.body: str = shorten(body)
         super().__init__(f"{message}, got {self.body}" if self.body else message, request=request)
 
 
@@ -424,8 +424,8 @@ class ResponseError(ServiceError):
 
     def __init__(self, http_status: int, code: str, message: str, *, request: str = "") -> None:
         self.http_status = http_status
-        self.code = shorten(code)
-        self.message = shorten(message, 500)
+        self.code: str = shorten(code)
+        self.message: str = shorten(message, 500)
         named = "" if self.code == str(http_status) else f" {self.code}"
         super().__init__(f"HTTP {http_status}{named}: {self.message}", request=request)
 

@@ -109,7 +109,7 @@ class RequestBudget:
         is_number = isinstance(min_interval_s, int | float) and not isinstance(min_interval_s, bool)
         if not is_number or not 0 <= min_interval_s < inf:
             raise ConfigurationError(f"min_interval_s must be a number of seconds, 0 or more, not {min_interval_s!r}")
-        self.min_interval_s = float(min_interval_s)
+        self.min_interval_s: float = float(min_interval_s)
         self._cap = LARGEST if per_minute is None else per_minute
         self._learn = learn
         self._limit = self._cap

@@ -178,7 +178,7 @@ class Lifecycle:
         """
         self.statuses: tuple[str, ...] = tuple(dict.fromkeys(definition.texts("statuses", statuses)))
         self.moves: tuple[Move, ...] = tuple(dict.fromkeys(_move(move) for move in moves))
-        self.initial = text("initial=", initial)
+        self.initial: str = text("initial=", initial)
         self.terminal: frozenset[str] = frozenset(definition.texts("terminal", terminal))
         definition.check_names(self.statuses, self.initial, self.terminal)
         definition.check_moves(self.moves, self.statuses, self.terminal)

@@ -61,8 +61,8 @@ class Forecast:
     def __init__(self, others: float = 0.0, others_from: float = 0.0) -> None:
         self.groups: dict[tuple[Curve, float, float, float], int] = {}
         self.memoryless: dict[float, tuple[int, float]] = {}
-        self.others = others
-        self.others_from = others_from
+        self.others: float = others
+        self.others_from: float = others_from
 
     def add(self, curve: Curve, began: float, seen: float, extra: float) -> None:
         """Count an execution in."""
@@ -144,9 +144,9 @@ class Outlook:
     """
 
     def __init__(self) -> None:
-        self.durations = Durations()
-        self.foretold = Durations({}, otherwise_s=1.0, unit=1.0)
-        self.zero = 0.0
+        self.durations: Durations = Durations()
+        self.foretold: Durations = Durations({}, otherwise_s=1.0, unit=1.0)
+        self.zero: float = 0.0
         self._is_synchronized = False
         self._in_percent: set[str | None] = set()  # tasks that count progress to 100, not to 1
 

@@ -82,8 +82,8 @@ class SqliteJournal:
         """
         if synchronous not in (FULL, NORMAL):
             raise ConfigurationError(f"synchronous must be {FULL} or {NORMAL}, not {shorten(repr(synchronous))}")
-        self.path = Path(path).expanduser().absolute()
-        self.name = str(self.path)
+        self.path: Path = Path(path).expanduser().absolute()
+        self.name: str = str(self.path)
         self._synchronous = synchronous
         self._clock = clock or SystemClock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="titan_state journal")

@@ -1,8 +1,37 @@
-"""Arguments: what users hand to a monitor, checked and brought into one form."""
+"""Arguments: what users hand to a monitor, by name and type, checked and brought into one form."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypedDict
+
 from titan_state.errors import ConfigurationError, shorten
+
+if TYPE_CHECKING:
+    import os
+
+    from titan_state.client.profile import ServiceProfile
+    from titan_state.clock import Clock
+    from titan_state.core.anomalies import Thresholds
+    from titan_state.core.budget import RequestBudget
+    from titan_state.core.lifecycle import Lifecycle
+    from titan_state.instrumentation import Telemetry
+    from titan_state.journal.base import Journal
+    from titan_state.monitor.handlers import Handlers
+
+
+class MonitorOptions(TypedDict, total=False):
+    """The keyword arguments of `Monitor`, which says what each of them is."""
+
+    account: str | None
+    journal: str | os.PathLike[str] | Journal | None
+    handlers: Handlers | None
+    lifecycle: Lifecycle | None
+    thresholds: Thresholds | None
+    budget: RequestBudget | None
+    profile: ServiceProfile | None
+    clock: Clock | None
+    drain_s: float
+    telemetry: Telemetry | None
 
 
 def require_id(value: str, what: str) -> None:

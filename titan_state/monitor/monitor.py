@@ -7,20 +7,20 @@ from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from titan_state.clock import seconds_of
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.lifecycle import Action, Verdict
 from titan_state.errors import ConfigurationError
-from titan_state.monitor.arguments import require_id
+from titan_state.monitor.arguments import MonitorOptions, require_id
 from titan_state.monitor.health import Health, health_of
 from titan_state.monitor.local_server import LocalServer
 from titan_state.monitor.questions import questions
 from titan_state.monitor.runtime import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from titan_state.client.outputs import Outputs
     from titan_state.core.execution import Execution
@@ -53,7 +53,7 @@ class Monitor(Runtime):
     """
 
     @classmethod
-    def from_env(cls, **options: Any) -> Self:
+    def from_env(cls, **options: Unpack[MonitorOptions]) -> Self:
         """Make a monitor from the environment variables `TITAN_API_URL` and `TITAN_TOKEN`.
 
         Args:
@@ -260,7 +260,7 @@ class Monitor(Runtime):
         execution_ids: Iterable[str],
         *,
         timeout: float | timedelta | None = None,
-    ) -> AsyncIterator[Execution]:
+    ) -> AsyncGenerator[Execution, None]:
         """Hand out executions as they finish, whatever their end was.
 
         Args:

@@ -126,7 +126,7 @@ class NatsJournal:
             nkey=None if nkey is None else os.fspath(nkey),
             tls=tls,
         )
-        self.account = self._settings.account
+        self.account: str | None = self._settings.account
         self._stands_by = stands_by
         self._clock = clock or SystemClock()
         self._link = Link(self._settings, self._clock)

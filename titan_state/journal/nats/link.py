@@ -85,9 +85,9 @@ class Link:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
-        self.name = settings.name
+        self.name: str = settings.name
         self.clock = clock
-        self.nc = Client()
+        self.nc: Client = Client()
         self.js: JetStreamContext = self.nc.jetstream(timeout=ANSWER_S)
         self._failure: str | None = None
         self._refused = asyncio.Event()

@@ -37,6 +37,7 @@ async def test_it_runs_as_it_stands(document: Document, block: Block, tmp_path, 
     command = [file]
     if TESTS.search(block.text):
         quietly = ("-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "asyncio_mode=auto")
+        quietly += ("-o", "asyncio_default_fixture_loop_scope=function")
         command = ["-m", "pytest", *quietly, "--rootdir", tmp_path, file]
     async with running(sys.executable, *command, env=env, cwd=tmp_path) as program:
         if "KeyboardInterrupt" in block.text:

@@ -27,7 +27,12 @@ from titan_state.service.tokens import TokenFile, Veil
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from titan_state.telemetry import MetricsPage, OpenTelemetry
+
 logger = logging.getLogger("titan_state.service")
+
+SDK: Final = "opentelemetry.sdk"
+"""What is loaded where OpenTelemetry was set up before this program began, by `opentelemetry-instrument`."""
 
 OFF: Final = "off"
 """What `--listen` is told where no probes are wanted."""
@@ -77,6 +82,7 @@ class Tended:
         per_minute: The most requests in a minute, for each account that does not say so itself.
         journal: The address of the journal, None for the usual place of each account.
         listen: Where probes are answered, or `off`.
+        metrics: Whether metrics are answered there, None for where that can be.
         drain_s: How many seconds ending may take at most for open deliveries.
         spreads: Whether accounts are spread over all members, None for as usual.
         member: The name of this member, None for the usual one.
@@ -93,6 +99,7 @@ class Tended:
     per_minute: int | None = None
     journal: str | None = attrs.field(default=None, repr=False)
     listen: str = OFF
+    metrics: bool | None = None
     drain_s: float = 10.0
     spreads: bool | None = None
     member: str | None = None
@@ -145,6 +152,44 @@ async def monitor(wish: Tended, log: Logging) -> int:
     """
     return await log.around(lambda veil: _monitor(wish, veil))
 
+    def measured(self) -> Measured:
+        """Return what measures, and what makes the page for Prometheus.
+
+        Without that page, what OpenTelemetry is set up for in this process is served all the same, if it is set up.
+
+        Raises:
+            ConfigurationError: The page is wanted, and cannot be had; the message says what to do.
+        """
+        from titan_state.telemetry import is_installed
+
+        if self.metrics and self.listen == OFF:
+            raise ConfigurationError("metrics are answered where probes are: give --listen HOST:PORT, or --no-metrics")
+        if self.metrics and not is_installed():
+            raise ConfigurationError('--metrics needs OpenTelemetry: pip install "titan-state[otel]"')
+        if self.metrics or (self.metrics is None and self.listen != OFF and is_installed()):
+            from titan_state.telemetry import MetricsPage, OpenTelemetry
+
+            page = MetricsPage(member=self.member)
+            return Measured(OpenTelemetry(meter_provider=page.meter_provider), page)
+        if SDK in sys.modules:
+            from titan_state.telemetry import OpenTelemetry
+
+            return Measured(OpenTelemetry())
+        return Measured()
+
+
+@attrs.frozen
+class Measured:
+    """What is measured, and who reads it.
+
+    Attributes:
+        telemetry: What measures, None for nothing.
+        page: What makes the page for Prometheus, None for none.
+    """
+
+    telemetry: OpenTelemetry | None = None
+    page: MetricsPage | None = None
+
 
 async def _monitor(wish: Tended, veil: Veil) -> int:
     from titan_state.service.probes import place_of
@@ -159,6 +204,7 @@ async def _monitor(wish: Tended, veil: Veil) -> int:
             raise ConfigurationError(
                 "a monitor without a screen needs a journal that others can read: sqlite:///path or nats://host:4222"
             )
+    measured = wish.measured()
     service = Service(
         accounts,
         wish.journal_for,
@@ -166,6 +212,8 @@ async def _monitor(wish: Tended, veil: Veil) -> int:
         spreads=wish.spreads,
         member=wish.member,
         drain_s=wish.drain_s,
+        telemetry=measured.telemetry,
+        metrics=measured.page,
     )
     await service.run()
     raise AssertionError("it ends by an error, or by being cancelled")

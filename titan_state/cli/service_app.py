@@ -90,6 +90,15 @@ def monitor(
             help="Where /livez, /readyz and /status are answered; off for nowhere.",
         ),
     ] = "127.0.0.1:8289",
+    metrics: Annotated[
+        bool | None,
+        typer.Option(
+            "--metrics/--no-metrics",
+            envvar="TITAN_METRICS",
+            help="Answer /metrics for Prometheus there, too. So it is where the extra otel is installed.",
+            show_default=False,
+        ),
+    ] = None,
     spread: Annotated[
         bool | None,
         typer.Option(
@@ -130,6 +139,7 @@ def monitor(
         per_minute=per_minute,
         journal=journal,
         listen=listen,
+        metrics=metrics,
         drain_s=drain,
         spreads=spread,
         member=member,

@@ -79,7 +79,7 @@ class Exchange:
             if not self._credential.is_renewable:
                 raise
         await self._credential.renew(answer.issue)
-        answer = await self._transport.exchange(method, url, name, priority, body)
+        answer = await self._transport.exchange(method, url, name, priority, body, resends=1)
         return self._reading(answer, name, decode, unlike)
 
     async def stream(
@@ -114,7 +114,7 @@ class Exchange:
         if incoming.answer.status == UNAUTHORIZED and is_ours and self._credential.is_renewable:
             incoming.close()
             await self._credential.renew(incoming.answer.issue)
-            incoming = await self._transport.stream(url, name, headers, **options, secrets=secrets)
+            incoming = await self._transport.stream(url, name, headers, **options, secrets=secrets, resends=1)
         if not incoming.answer.is_success:
             incoming.close()
             unwrap(incoming.answer, name, incoming.credential, self.clock.now())

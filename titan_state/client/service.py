@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from titan_state.client.gate import Permit
     from titan_state.client.statistics import Statistics
+    from titan_state.instrumentation import Instrumentation
 
 __all__ = ["Page", "Reading", "Task", "TaskPage", "TaskService"]
 
@@ -91,9 +92,9 @@ class TaskService:
                 raise ConfigurationError(f"{name} must be a number of seconds above 0, not {shorten(repr(value))}")
         if not isinstance(max_body, int) or max_body < 1:
             raise ConfigurationError(f"max_body must be a number of bytes above 0, not {shorten(repr(max_body))}")
-        self.profile = profile or ServiceProfile()
-        self.origin = origin_of(url, self.profile.api_prefix)
-        self.budget = budget or RequestBudget()
+        self.profile: ServiceProfile = profile or ServiceProfile()
+        self.origin: str = origin_of(url, self.profile.api_prefix)
+        self.budget: RequestBudget = budget or RequestBudget()
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, nothing secret
         self._credential = Credential(token, self.profile)
@@ -124,6 +125,10 @@ class TaskService:
     def lead_by(self, permit: Permit) -> None:
         """Send requests only while a permit is held: another client may be the one that sends."""
         self._transport.permit(permit)
+
+    def instrument(self, instrumentation: Instrumentation | None) -> None:
+        """Tell of every request that is sent from now on; nobody, for None."""
+        self._transport.instrumentation = instrumentation
 
     async def close(self) -> None:
         """Close all connections; requests that wait, or are on their way, fail."""

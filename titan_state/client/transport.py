@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from titan_state.client.credential import Credential
     from titan_state.clock import Clock
     from titan_state.core.budget import RequestBudget
+    from titan_state.instrumentation import Instrumentation, Sending
 
 FILE_CHUNK: Final = 1024 * 1024
 """How many bytes of a file are buffered at most before whoever reads it has taken them."""
@@ -61,7 +62,8 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self._files: aiohttp.ClientSession | None = None
         self._streams: WeakSet[Incoming] = WeakSet()
-        self.statistics = Statistics()
+        self.statistics: Statistics = Statistics()
+        self.instrumentation: Instrumentation | None = None
 
     def permit(self, permit: Permit) -> None:
         """Send requests only while a permit is held."""
@@ -82,7 +84,9 @@ class Transport:
         """Whether nothing can be sent any more."""
         return self._gate.is_closed
 
-    async def exchange(self, method: str, url: URL, name: str, priority: Priority, body: bytes | None) -> Answer:
+    async def exchange(
+        self, method: str, url: URL, name: str, priority: Priority, body: bytes | None, *, resends: int = 0
+    ) -> Answer:
         """Send one request and read its answer.
 
         Args:
@@ -91,6 +95,7 @@ class Transport:
             name: How the request is called in errors.
             priority: How soon it goes, when others wait too.
             body: JSON, None for no body.
+            resends: How often it was sent before.
 
         Returns:
             The answer, whatever its status is. One that is no success comes also if its body could not be read: its
@@ -109,6 +114,12 @@ class Transport:
         self.statistics.requests += 1
         answer: Answer | None = None
         failure: ServiceError | None = None
+        sending = None
+        if self.instrumentation is not None:
+            clean = self._credential.redact
+            sending = self.instrumentation.sending(
+                method, str(url), headers, clean=clean, is_ours=True, resends=resends
+            )
         try:
             async with self._open().request(method, url, headers=headers, data=body, allow_redirects=False) as response:
                 # As soon as the head is there: a 429 counts, also if its body never ends.
@@ -125,7 +136,7 @@ class Transport:
         finally:
             if answer is not None and failure is not None and answer.status >= 300:
                 answer, failure = attrs.evolve(answer, lost=_lost(failure), received_at=self._clock.time()), None
-            self._account(ticket, answer, is_whole=answer is not None and failure is None)
+            self._account(ticket, answer, failure, sending)
         if failure is not None:  # out of the handler: what that handles may show the token, and would be attached
             failure.sent_at, failure.received_at = sent_at, self._clock.time()
             raise failure
@@ -141,6 +152,7 @@ class Transport:
         is_ours: bool = True,
         is_limited: bool = True,
         secrets: Collection[str] = (),
+        resends: int = 0,
     ) -> Incoming:
         """Send a GET whose answer is read in parts, for as long as the body takes.
 
@@ -153,6 +165,7 @@ class Transport:
             is_ours: Whether it goes to the one origin, and the token with it.
             is_limited: Whether the service counts it, so that it needs a slot of the budget.
             secrets: What must not be shown, beside the token: those in the URL.
+            resends: How often it was sent before.
 
         Returns:
             The answer, which must be closed.
@@ -173,6 +186,11 @@ class Transport:
         origin, veil = str(url.origin()), self._credential.veiling(secrets)
         incoming: Incoming | None = None
         failure: ServiceError | None = None
+        sending = None
+        if self.instrumentation is not None:
+            sending = self.instrumentation.sending(
+                "GET", str(url), sent, clean=veil.redact, is_ours=is_ours, resends=resends
+            )
         try:
             response = await self._open_files().get(url, headers=sent, allow_redirects=False)
             answer = Answer(response.status, response.headers, sent_at, self._clock.time(), issue)
@@ -188,7 +206,7 @@ class Transport:
             raise
         finally:
             # Now, and not when the body is there: the service has counted it, and bodies may take hours.
-            self._account(ticket, incoming.answer if incoming else None, is_whole=failure is None)
+            self._account(ticket, incoming.answer if incoming else None, failure, sending)
         if failure is not None:
             failure.sent_at, failure.received_at = sent_at, self._clock.time()
             raise failure
@@ -203,15 +221,25 @@ class Transport:
             return attrs.evolve(incoming.answer, lost=_lost(error))
         return attrs.evolve(incoming.answer, body=body, received_at=self._clock.time())
 
-    def _account(self, ticket: int | None, answer: Answer | None, *, is_whole: bool) -> None:
-        """Tell the budget and the statistics what became of a request."""
+    def _account(
+        self, ticket: int | None, answer: Answer | None, failure: ServiceError | None, sending: Sending | None
+    ) -> None:
+        """Tell the budget, the statistics and whoever measures what became of a request."""
         now = self._clock.time()
+        is_whole = answer is not None and failure is None
         self.statistics.answers[f"{answer.status // 100}xx" if answer is not None and is_whole else "none"] += 1
+        throttled = False
+        if answer is not None and ticket is not None:
+            throttled = is_throttled(answer, self._credential, self._clock.now())
+        if sending is not None and answer is not None and is_whole:
+            sending.answered(answer.status, is_throttled=throttled)
+        elif sending is not None:
+            sending.failed(failure, None if answer is None else answer.status)
         if ticket is None:
             return
         if answer is None:
             self._budget.answered(ticket, now)
-        elif is_throttled(answer, self._credential, self._clock.now()):
+        elif throttled:
             self.statistics.throttled += 1
             reset_s = answer.reset_s(self._clock.now())
             self._budget.throttled(ticket, now, reset_s=reset_s, jitter=self._rng.random())

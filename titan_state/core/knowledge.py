@@ -5,8 +5,10 @@ Nothing in here changes what is known: that is the tracker's business, which fil
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
 from math import inf
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -145,6 +147,16 @@ class Knowledge:
             note = self._retention.find(execution_id)
             return () if note is None else tuple(kind for kind, _ in note.open)
         return () if record.rare is None else tuple(record.rare.open)
+
+    def census(self) -> tuple[Counter[str], Counter[AnomalyKind]]:
+        """Return how many executions that are kept in full are in each status, and have an anomaly of each kind open.
+
+        Those of the monitor itself are counted with them.
+        """
+        records = [*self._records.values(), self._watchdogs.monitor]
+        statuses = Counter(map(attrgetter("status"), records))
+        del statuses[UNSEEN]
+        return statuses, Counter(kind for record in records if record.rare is not None for kind in record.rare.open)
 
     def seen_at(self, execution_id: str) -> tuple[float, float] | None:
         """Return when the latest read of the present status was sent, and received; None if there was none."""

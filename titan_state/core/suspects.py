@@ -21,6 +21,7 @@ class Counts:
     """What the tracker counted, beside the events it made.
 
     Attributes:
+        observed: What reads said of single executions, unchanged or not.
         stale: Answers older than what was known already; dropped.
         suspected: Contradictions that were held back for confirmation.
         dismissed: Contradictions that a later read did not confirm.
@@ -28,6 +29,7 @@ class Counts:
         dropped_fields: Optional fields that could not be read, in reads that changed something.
     """
 
+    observed: int = 0
     stale: int = 0
     suspected: int = 0
     dismissed: int = 0

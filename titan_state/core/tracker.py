@@ -23,7 +23,7 @@ from titan_state.core.state import ENDED, IN_FULL, KEPT, RARE, SINCE, STATUS, St
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from titan_state.core.execution import Execution
@@ -76,6 +76,7 @@ class Tracker(Knowledge):
             What happened, in order; usually nothing.
         """
         self._watchdogs.seen(sent_at, received_at)
+        self._suspects.counts.observed += 1
         record = self._records.get(execution.id)
         if record is not None and execution.status == record.status and record.rare is None:
             record.look(execution, sent_at, received_at)
@@ -107,7 +108,7 @@ class Tracker(Knowledge):
         except (TypeError, LookupError):
             return False
 
-    def again(self, payloads: Iterable[Mapping[str, Any]], *, sent_at: float, received_at: float) -> None:
+    def again(self, payloads: Collection[Mapping[str, Any]], *, sent_at: float, received_at: float) -> None:
         """Take in that a read showed executions as they are known: what `observe` does for them, without decoding.
 
         Args:
@@ -116,6 +117,7 @@ class Tracker(Knowledge):
             received_at: When its answer was received.
         """
         self._watchdogs.seen(sent_at, received_at)
+        self._suspects.counts.observed += len(payloads)
         for payload in payloads:
             record = self._records.get(payload["id"])
             if record is not None:

@@ -6,6 +6,7 @@ It decides nothing about what follows: order and further attempts are the dispat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import logging
@@ -16,13 +17,17 @@ from titan_state.clock import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
+    from titan_state.instrumentation import Instrumentation
     from titan_state.journal.base import Delivery
     from titan_state.monitor.handler import Handler
 
 logger = logging.getLogger("titan_state.monitor")
+
+_NOTHING = contextlib.nullcontext()  # one for all: where nobody measures, nothing is made
 
 _current: contextvars.ContextVar[Delivery] = contextvars.ContextVar("titan_state_delivery")
 
@@ -36,8 +41,21 @@ def current_delivery() -> Delivery:
     return _current.get()
 
 
-async def call(handler: Handler, delivery: Delivery, places: asyncio.Semaphore, clock: Clock) -> None:
+async def call(
+    handler: Handler,
+    delivery: Delivery,
+    places: asyncio.Semaphore,
+    clock: Clock,
+    instrumentation: Instrumentation | None = None,
+) -> None:
     """Call a handler once, in one of its places, within its time-out.
+
+    Args:
+        handler: The handler.
+        delivery: What it is called with.
+        places: How many calls of it may run at the same time.
+        clock: The time.
+        instrumentation: Who measures, from when there is a place.
 
     Raises:
         Exception: Whatever the callback raises; `TimeoutError` if the time was up.
@@ -45,15 +63,19 @@ async def call(handler: Handler, delivery: Delivery, places: asyncio.Semaphore, 
     await places.acquire()
     _current.set(delivery)  # the task of a lane is its own context
     start = _on_loop if handler.is_async else _apart
-    # A task of its own: a callback that cancels the task it runs in does not end the lane.
-    work = asyncio.ensure_future(start(handler.callback, delivery.event, places))
-    try:
-        await within(clock, handler.timeout, work)
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise RuntimeError("the callback was cancelled") from error  # by itself: that is a failure of it
+    around: AbstractContextManager[object] = _NOTHING
+    if instrumentation is not None:
+        around = instrumentation.delivering(handler.name, delivery.event, delivery.attempts)
+    with around:
+        # A task of its own: a callback that cancels the task it runs in does not end the lane.
+        work = asyncio.ensure_future(start(handler.callback, delivery.event, places))
+        try:
+            await within(clock, handler.timeout, work)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise RuntimeError("the callback was cancelled") from error  # by itself: that is a failure of it
 
 
 async def _on_loop(callback: Callable[[Any], Any], event: Event, places: asyncio.Semaphore) -> None:

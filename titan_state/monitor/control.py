@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from titan_state.core.execution import Execution
     from titan_state.core.lifecycle import Action, Verdict
     from titan_state.core.tracker import Tracker
+    from titan_state.instrumentation import Instrumentation
     from titan_state.monitor.reader import Reader
 
 logger = logging.getLogger("titan_state.monitor")
@@ -60,6 +61,7 @@ class Control:
         reader: Reader,
         commit: Callable[[list[Event]], None],
         committed: Callable[[], Awaitable[None]],
+        instrumentation: Instrumentation | None = None,
     ) -> None:
         """Make a control.
 
@@ -70,6 +72,7 @@ class Control:
             reader: Reads single executions.
             commit: Takes the events.
             committed: Returns when they are written down, or raises if they cannot be at present.
+            instrumentation: Who measures.
         """
         self._service = service
         self._tracker = tracker
@@ -77,6 +80,7 @@ class Control:
         self._reader = reader
         self._commit = commit
         self._committed = committed
+        self._instrumentation = instrumentation
         self._runs = Runs(service, clock, tracker.thresholds.replica_lag_s)
 
     async def verdict(self, execution_id: str, action: Action) -> Verdict:
@@ -114,12 +118,20 @@ class Control:
             JournalUnavailableError: It cannot be written down that it is about to be sent; nothing was sent.
             ServiceError: The status could not be read, or the request certainly did not reach the service.
         """
+        if self._instrumentation is None:
+            return await self._act(execution_id, action, force=force)
+        with self._instrumentation.acting(execution_id, action):
+            return await self._act(execution_id, action, force=force)
+
+    async def _act(self, execution_id: str, action: Action, *, force: bool) -> Execution:
         verdict = await self.verdict(execution_id, action)
+        self._reached("checked", allowed=verdict.allowed, status=self._tracker.status(execution_id) or "")
         if not verdict and not force:
             raise IllegalActionError(execution_id, action, verdict)
         effects = self._tracker.lifecycle.effects(action, self._tracker.status(execution_id) or "")
         sent_at = self._clock.time()
         await self._intend(execution_id, action, sent_at)
+        self._reached("intended")
         try:
             reading = await unless_throttled(lambda: self._service.act(execution_id, action))
         except ServiceError as error:
@@ -132,6 +144,10 @@ class Control:
             if reading.value is not None and reading.value.id == execution_id:
                 self._reader.take(reading.value, reading.sent_at, reading.received_at)
         return self._known(execution_id)
+
+    def _reached(self, step: str, **facts: str | bool) -> None:
+        if self._instrumentation is not None:
+            self._instrumentation.reached(step, **facts)
 
     async def run(self, task_id: str, secret_payload: object = None) -> str:
         """Start an execution of a task, once, and return its id; see `Runs.start`."""
@@ -174,6 +190,7 @@ class Control:
 
     def _accepted(self, execution_id: str, action: Action, sent_at: float | None) -> None:
         self._commit(self._tracker.action_accepted(execution_id, action, at=self._clock.time(), sent_at=sent_at))
+        self._reached("accepted")
 
     async def _failed(
         self, execution_id: str, action: Action, effects: frozenset[str], sent_at: float, error: ServiceError
@@ -182,12 +199,14 @@ class Control:
         now = self._clock.time()
         if not is_ambiguous(error):
             code = error.code if isinstance(error, ResponseError) else NOT_SENT
+            self._reached("refused", code=code)
             self._commit(self._tracker.action_refused(execution_id, action, at=now, code=code, sent_at=sent_at))
             if not isinstance(error, ResponseError):
                 raise error
             status = await self._status_now(execution_id)
             raise ActionRejectedError(execution_id, action, error.code, error.message, status) from error
         self._commit(self._tracker.action_unknown(execution_id, action, at=now))
+        self._reached("unanswered")
         logger.warning("a control action had no clear answer, the execution is read: %s", error)
         status, found = await self._look_for(execution_id, effects)
         if not found:

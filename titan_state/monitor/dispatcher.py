@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
+    from titan_state.instrumentation import Instrumentation
     from titan_state.journal.base import Journal
     from titan_state.monitor.handler import Handler
     from titan_state.monitor.handlers import Handlers
@@ -61,6 +62,7 @@ class Dispatcher:
         *,
         failed: Callable[[Exception], None],
         clean: Callable[[str], str] = str,
+        instrumentation: Instrumentation | None = None,
     ) -> None:
         """Make a dispatcher that delivers nothing yet.
 
@@ -71,6 +73,7 @@ class Dispatcher:
             journal: Where the events are.
             failed: Told of an error that ends a subscription.
             clean: Takes credentials out of a text.
+            instrumentation: Who measures calls.
         """
         self.counts = DeliveryCounts()
         self._handlers = handlers
@@ -82,6 +85,7 @@ class Dispatcher:
         self._feeds: dict[str, Feed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._instrumentation = instrumentation
         self.has_begun = False
         self._is_closed = False
 
@@ -102,6 +106,7 @@ class Dispatcher:
             self._clock,
             changed=self._changed.set,
             clean=self._clean,
+            instrumentation=self._instrumentation,
         )
         # A task begins after this turn of the loop: filters that are stacked on one function come first.
         task = asyncio.create_task(feed.run(), name=f"titan_state feed {handler.name}")
@@ -112,6 +117,10 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def feeds(self) -> list[Feed]:
+        """Return what hands events to each of the handlers that were begun with."""
+        return list(self._feeds.values())
 
     def notify(self, positions: Sequence[int] = (), events: Sequence[Event] = ()) -> None:
         """Take in that the journal may have something new.

@@ -11,6 +11,8 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from titan_state.errors import shorten
 from titan_state.journal.base import NOW
 from titan_state.monitor.lane import LONGEST, Lane, deliver
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
+    from titan_state.instrumentation import Instrumentation
     from titan_state.journal.base import Delivery, Journal, Subscription
     from titan_state.monitor.dispatcher import DeliveryCounts
     from titan_state.monitor.handler import Handler
@@ -39,13 +42,24 @@ MOST_COUNTED: Final = 20_000
 """Up to how many open deliveries of one handler are counted one by one."""
 
 
+@attrs.define
+class Tally:
+    """What became of deliveries to one handler here: those that succeeded, were tried again, or were given up."""
+
+    delivered: int = 0
+    retried: int = 0
+    given_up: int = 0
+
+
 class Feed:
     """Hands events to one handler.
 
     Attributes:
         handler: The handler.
-        counts: Where it is counted what became of deliveries.
+        counts: Where it is counted what became of deliveries to all handlers.
+        tally: The same for this one.
         clock: The time.
+        instrumentation: Who measures calls, None if nobody does.
         places: How many calls may run at the same time.
         clean: Takes credentials out of a text.
         subscription: Where deliveries come from, and what became of them goes.
@@ -64,6 +78,7 @@ class Feed:
         *,
         changed: Callable[[], None],
         clean: Callable[[str], str],
+        instrumentation: Instrumentation | None = None,
     ) -> None:
         """Make a feed that does not run yet. What is appended to the journal from now on is new to it.
 
@@ -75,9 +90,12 @@ class Feed:
             clock: The time.
             changed: Called when a delivery is no longer open.
             clean: Takes credentials out of a text.
+            instrumentation: Who measures calls.
         """
         self.handler = handler
         self.counts = counts
+        self.tally = Tally()
+        self.instrumentation = instrumentation
         self.clock = clock
         self.places = asyncio.Semaphore(SIDE_BY_SIDE)
         self.clean = clean
@@ -138,6 +156,11 @@ class Feed:
             if not deliveries:
                 await self._news.wait()
 
+    @property
+    def pending(self) -> int:
+        """How many deliveries are open, as far as they are counted."""
+        return len(self._pending)
+
     def lanes(self) -> list[Lane]:
         """Return the lanes in which something waits."""
         return list(self._lanes.values())
@@ -193,8 +216,10 @@ class Feed:
                 return  # it is given up already
             if is_delivered:
                 self.counts.delivered += 1
+                self.tally.delivered += 1
             else:
                 self.counts.given_up += 1
+                self.tally.given_up += 1
             lane.queue.popleft()
             self._kept -= 1
             self._room.set()

@@ -98,7 +98,7 @@ async def deliver(feed: Feed, handler: Handler, lane: Lane, delivery: Delivery) 
             await feed.pause(lane, delay)
     while True:
         try:
-            await call(handler, delivery, feed.places, feed.clock)
+            await call(handler, delivery, feed.places, feed.clock, feed.instrumentation)
         except Exception as error:
             if feed.is_closed:
                 return False
@@ -126,6 +126,7 @@ async def deliver(feed: Feed, handler: Handler, lane: Lane, delivery: Delivery) 
                 shorten(text),
             )
             feed.counts.retried += 1
+            feed.tally.retried += 1
             due = feed.clock.now() + timedelta(seconds=min(delay, _LONGEST_S))
             await feed.subscription.retry(delivery, due=due, error=text[:LONGEST_ERROR])
             delivery = attrs.evolve(delivery, attempts=delivery.attempts + 1, due=due)

@@ -18,6 +18,7 @@ from titan_state.monitor.parcels import Parcel, parcel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
@@ -86,6 +87,11 @@ class Outbox:
     def waiting(self) -> int:
         """How many events wait to be written."""
         return len(self._events)
+
+    @property
+    def oldest(self) -> datetime | None:
+        """When the first event was noticed of those that wait to be written; None if none waits."""
+        return self._events[0].at if self._events else None
 
     @property
     def is_full(self) -> bool:

@@ -19,9 +19,10 @@ from titan_state.core.planner import Planner
 from titan_state.core.tracker import Tracker
 from titan_state.errors import MonitorClosedError
 from titan_state.journal.address import journal_of
+from titan_state.monitor.body import Body
 from titan_state.monitor.control import Control
 from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
-from titan_state.monitor.groups import is_only
+from titan_state.monitor.figures import Figures
 from titan_state.monitor.handler import Filter
 from titan_state.monitor.handlers import Handlers, Registry
 from titan_state.monitor.ledger import Ledger
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from titan_state.core.anomalies import Thresholds
     from titan_state.core.budget import RequestBudget
     from titan_state.core.events import ActionUnknown, Event
+    from titan_state.instrumentation import Telemetry
     from titan_state.journal.base import Journal
     from titan_state.monitor.callbacks import Options
 
@@ -84,6 +86,7 @@ class Runtime(Registry):
         profile: ServiceProfile | None = None,
         clock: Clock | None = None,
         drain_s: float = DRAIN_S,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Make a monitor.
 
@@ -101,8 +104,8 @@ class Runtime(Registry):
             budget: How many requests may be sent, 120 a minute by default.
             profile: What the documentation leaves open about the service.
             clock: The time, the machine's own by default.
-            drain_s: How many seconds leaving the monitor waits for open deliveries; it waits for one second at most
-                when the body ends by an error.
+            drain_s: How many seconds leaving waits for open deliveries; one at most when the body ends by an error.
+            telemetry: What measures, an `OpenTelemetry` of `titan_state.telemetry`; by default nothing is measured.
 
         Raises:
             ConfigurationError: The URL, the token or the journal cannot work, a handler is for a status that the model
@@ -110,10 +113,12 @@ class Runtime(Registry):
         """
         self._clock = clock or SystemClock()
         self._rng = random.Random()  # noqa: S311 - jitter, nothing secret
-        self.service = TaskService(url, token, profile=profile, budget=budget, clock=self._clock)
-        self.lifecycle = lifecycle or Lifecycle.default()
+        self.service: TaskService = TaskService(url, token, profile=profile, budget=budget, clock=self._clock)
+        self.lifecycle: Lifecycle = lifecycle or Lifecycle.default()
         self.journal: Journal = journal_of(journal, self._clock)
-        self.account = account or getattr(self.journal, "account", None) or self.service.origin
+        self.account: str = account or getattr(self.journal, "account", None) or self.service.origin
+        self._measures = None if telemetry is None else telemetry.instrument(self.account, self.service.redact)
+        self.service.instrument(self._measures)
         self._handlers = Handlers(handlers or (), durable=self.journal.is_durable)
         self._handlers.check(self.lifecycle.statuses)
         profile, interval_s = self.service.profile, self.service.budget.min_interval_s
@@ -137,6 +142,7 @@ class Runtime(Registry):
             self.journal,
             failed=self._end,
             clean=self.service.redact,
+            instrumentation=self._measures,
         )
         self.deliveries: DeliveryCounts = self._dispatcher.counts
         self._room = asyncio.Event()
@@ -177,17 +183,17 @@ class Runtime(Registry):
             reader=self._reader,
             commit=self._commit,
             committed=lambda: self._outbox.committed(patiently=False),
+            instrumentation=self._measures,
         )
         self._waiting = Waiting(self._reader, self._tracker, self._waits, self._clock, committed=self._outbox.committed)
         self._surveyor = Surveyor(
             self.service, self._tracker, self._watches, self._clock, explain=self._planner.explain
         )
+        self._figures = Figures(self._ledger, self._dispatcher, self.service, self._tracker, self._planner, self._clock)
         self._drain_s = drain_s
         self._runner: asyncio.Task[None] | None = None
         self._helpers: set[asyncio.Task[None]] = set()
-        self._body: asyncio.Task[Any] | None = None
-        self._cancelling = 0
-        self._fatal: Exception | None = None
+        self._body = Body()
         self._leaving = False
         self._closed = False
 
@@ -198,22 +204,26 @@ class Runtime(Registry):
         if self._runner is not None or self._closed:
             raise MonitorClosedError("a monitor is entered once; make another one")
         await self.service.__aenter__()
+        if self._measures is not None:
+            self._measures.show(self._figures.read)
         try:
             doubtful = await self._ledger.open(self.account, failed=self._end)
         except BaseException:
-            self._closed = True
-            await self.service.close()
+            await self._close()
             raise
+        self._figures.has_led = True
         lease = self.journal.lease
         if lease is not None:
             self.service.lead_by(lease)
             if lease.succeeds:
                 self.service.budget.succeed(self._clock.time())
             self._help(lease.until_lost)
-        self._body = asyncio.current_task()
-        self._cancelling = 0 if self._body is None else self._body.cancelling()
+        self._body.begin()
         self._runner = asyncio.create_task(self._supervised(self._poller.run), name="titan_state monitor")
         self._help(partial(self._ledger.follow, self._dispatcher.notify))
+        if self._measures is not None:
+            self._measures.published(())
+            self._help(self._figures.follow)
         for event in doubtful:
             self._help(partial(self._resolve, event))
         if len(self._handlers):
@@ -233,20 +243,13 @@ class Runtime(Registry):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        fatal, is_ours = self._fatal, False
-        if fatal is not None and self._body is not None:
-            is_ours = self._body.uncancel() <= self._cancelling
+        fatal, is_ours = self._body.fatal, self._body.is_ended_by_us()
         self._leaving = True
         closed = MonitorClosedError("the monitor was left")
         self._streams.end(closed)
         self._waits.fail(closed)
         await self._leave(error, is_ours=is_ours)
-        if fatal is None or error is fatal:
-            return
-        if is_only(error, fatal) or (is_ours and (error is None or isinstance(error, asyncio.CancelledError))):
-            raise fatal from None
-        if error is not None:
-            error.add_note(f"the monitor had been ended by {fatal!r}")
+        self._body.tell(error, fatal, is_ours=is_ours)
 
     async def _leave(self, error: BaseException | None, *, is_ours: bool) -> None:
         """Stop reading, deliver what is open, and close the client: each of them, also if one is cut short.
@@ -257,7 +260,7 @@ class Runtime(Registry):
         try:
             try:
                 if is_ours and not isinstance(error, asyncio.CancelledError):
-                    await self._take_back()
+                    await self._body.take_back()
             finally:
                 await self._stop()
         except BaseException:
@@ -271,15 +274,13 @@ class Runtime(Registry):
                 try:
                     await self._ledger.close()
                 finally:
-                    await self.service.close()
+                    await self._close()
 
-    async def _take_back(self) -> None:
-        """Let our cancellation of the body come to nothing, if it is still on its way."""
-        try:
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            if self._body is not None and self._body.cancelling() > self._cancelling:
-                raise  # it is somebody else's
+    async def _close(self) -> None:
+        self._closed = True
+        if self._measures is not None:
+            self._measures.leave()
+        await self.service.close()
 
     async def _stop(self) -> None:
         tasks = [*self._helpers, *([] if self._runner is None else [self._runner])]
@@ -288,6 +289,8 @@ class Runtime(Registry):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _supervised(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._measures is not None:
+            self._measures.stand_apart()
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - raised out of the body, a mistake of our own too: none may go unseen
@@ -298,13 +301,11 @@ class Runtime(Registry):
         if self._leaving:
             logger.error("while the monitor was left: %s", error)
             return
-        if self._fatal is not None:
+        if self._body.fatal is not None:
             return
-        self._fatal = error
         self._waits.fail(error)
         self._streams.end(error)
-        if self._body is not None:
-            self._body.cancel()
+        self._body.end(error)
 
     def register(self, callback: F, filter_: Filter, options: Options) -> F:
         """Register a callback with this monitor."""
@@ -325,6 +326,8 @@ class Runtime(Registry):
         """Tell everybody of events that are written down."""
         self._waits.put(events)
         self._streams.put(events)
+        if self._measures is not None:
+            self._measures.published(events)
         self._dispatcher.notify(positions, events)
 
     async def _until_room(self) -> None:
@@ -336,7 +339,7 @@ class Runtime(Registry):
             await self._room.wait()
 
     def _ensure_open(self) -> None:
-        if self._fatal is not None:
-            raise self._fatal
+        if self._body.fatal is not None:
+            raise self._body.fatal
         if self._runner is None or self._closed:
             raise MonitorClosedError("the monitor is not running: use it inside `async with`")

@@ -13,6 +13,7 @@ from titan_state.core.redaction import redacted
 from titan_state.errors import ConfigurationError, JournalUnavailableError, MonitorClosedError
 from titan_state.journal.address import journal_of
 from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
+from titan_state.monitor.figures import DeliveryFigures
 from titan_state.monitor.handlers import Handlers
 from titan_state.monitor.local import leading_monitor
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator
 
+    from titan_state.instrumentation import Telemetry
     from titan_state.journal.base import Journal
     from titan_state.monitor.local import LocalMonitor
 
@@ -58,6 +60,7 @@ class Subscriber:
         lifecycle: Lifecycle | None = None,
         clock: Clock | None = None,
         drain_s: float = DRAIN_S,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Make a subscriber that does not run yet.
 
@@ -68,6 +71,7 @@ class Subscriber:
             lifecycle: The model of the monitor, the documented one by default.
             clock: The time, the machine's own by default.
             drain_s: How many seconds ending waits for open deliveries.
+            telemetry: What measures, an `OpenTelemetry` of `titan_state.telemetry`; by default nothing is measured.
 
         Raises:
             ConfigurationError: The journal cannot be followed, there is no handler, or one cannot work: it has no name
@@ -84,9 +88,18 @@ class Subscriber:
             raise ConfigurationError("a Subscriber without handlers does nothing: register a callback first")
         self._drain_s = drain_s
         self._failed: asyncio.Future[None] | None = None
+        account = getattr(self.journal, "account", None) or self.journal.name
+        self._measures = None if telemetry is None else telemetry.instrument(account, redacted)
         self._dispatcher = Dispatcher(
-            self._handlers, model.terminal, self._clock, self.journal, failed=self._fail, clean=redacted
+            self._handlers,
+            model.terminal,
+            self._clock,
+            self.journal,
+            failed=self._fail,
+            clean=redacted,
+            instrumentation=self._measures,
         )
+        self._figures = DeliveryFigures(self._dispatcher, self.journal, self._clock)
         self.deliveries: DeliveryCounts = self._dispatcher.counts
 
     def __repr__(self) -> str:
@@ -115,16 +128,24 @@ class Subscriber:
     async def _deliver(self, failed: asyncio.Future[None]) -> None:
         """Deliver until cancelled, or until something fails for good; then what is open."""
         self._dispatcher.begin()
-        news = asyncio.ensure_future(self._follow())
+        work: list[asyncio.Future[None]] = [failed, asyncio.ensure_future(self._follow())]
+        if self._measures is not None:
+            self._measures.show(self._figures.read)
+            work.append(asyncio.ensure_future(self._figures.follow()))
         try:
-            await asyncio.wait((news, failed), return_when=asyncio.FIRST_COMPLETED)
-            for one in (news, failed):
+            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            for one in work:
                 if one.done():
                     one.result()
         finally:
-            news.cancel()
-            await asyncio.gather(news, return_exceptions=True)
-            await self._dispatcher.close(self._drain_s)
+            for one in work[1:]:
+                one.cancel()
+            await asyncio.gather(*work[1:], return_exceptions=True)
+            try:
+                await self._dispatcher.close(self._drain_s)
+            finally:
+                if self._measures is not None:
+                    self._measures.leave()
 
     @asynccontextmanager
     async def monitor(self) -> AsyncIterator[LocalMonitor]:

@@ -24,6 +24,7 @@ import attrs
 from titan_state.client.address import origin_of
 from titan_state.client.profile import ServiceProfile
 from titan_state.errors import ConfigurationError, shorten
+from titan_state.journal.address import journal_of
 from titan_state.monitor.arguments import require_id
 from titan_state.service.tokens import TokenFile, Veil
 
@@ -62,6 +63,12 @@ class Account:
     def label(self) -> str:
         """What it is called in logs and answers."""
         return self.name or self.url
+
+
+def account_of(account: Account, journal: str | os.PathLike[str]) -> str:
+    """Return whose executions a monitor of an account takes them for that writes into a journal, by its address."""
+    named = account.name or getattr(journal_of(journal), "account", None)
+    return named or origin_of(account.url, ServiceProfile().api_prefix)
 
 
 def read_accounts(path: Path, *, environ: Mapping[str, str] | None = None, veil: Veil | None = None) -> list[Account]:

@@ -1,7 +1,8 @@
 """Probes: an HTTP server that tells a supervisor how the service fares. It decides nothing, and has no secrets to tell.
 
 `/livez` answers as long as the event loop turns, `/readyz` with 200 when every account is led or stood by for, else
-with 503 and the reasons, `/status` with what is known of each account. No answer names an execution.
+with 503 and the reasons, `/status` with what is known of each account. `/metrics` is what Prometheus reads, where
+something is measured. No answer names an execution.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from errno import EACCES, EADDRINUSE
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from titan_state.errors import ConfigurationError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from titan_state.telemetry import MetricsPage
 
 logger = logging.getLogger("titan_state.service")
 
@@ -52,6 +56,10 @@ def place_of(text: str) -> tuple[str, int]:
     return found["six"] or found["host"] or "0.0.0.0", int(found["port"])  # noqa: S104 - asked for by naming no host
 
 
+_ASKED: Final = web.AppKey("asked", str)
+"""What can be asked, in words."""
+
+
 class Probes:
     """Answers the questions of a supervisor.
 
@@ -59,20 +67,26 @@ class Probes:
         port: The port that it listens on, once it is entered.
     """
 
-    def __init__(self, status: Callable[[], dict[str, Any]], place: tuple[str, int]) -> None:
+    def __init__(
+        self, status: Callable[[], dict[str, Any]], place: tuple[str, int], *, metrics: MetricsPage | None = None
+    ) -> None:
         """Make probes that do not listen yet.
 
         Args:
             status: Returns what is known now, with the members `is_ready` and `reasons`.
             place: The address and the port to listen on.
+            metrics: Makes the page that Prometheus reads; None for none.
         """
         self._host, self.port = place
         self._status = status
         self._runner: web.AppRunner | None = None
         self._app = web.Application(middlewares=[_in_json], client_max_size=0)
-        self._app.add_routes(
-            [web.get("/livez", self._live), web.get("/readyz", self._ready), web.get("/status", self._tell)]
-        )
+        routes: dict[str, Handler] = {"/livez": self._live, "/readyz": self._ready, "/status": self._tell}
+        if metrics is not None:
+            routes["/metrics"] = _reading(metrics)
+        self._app.add_routes([web.get(path, answer) for path, answer in routes.items()])
+        *first, last = routes
+        self._app[_ASKED] = f"ask {', '.join(first)} or {last}"
 
     @property
     def url(self) -> str:
@@ -121,6 +135,16 @@ class Probes:
         return _answer(self._status())
 
 
+def _reading(metrics: MetricsPage) -> Handler:
+    async def read(request: web.Request) -> web.StreamResponse:
+        page, content_type = await metrics.render(request.headers.get("Accept", ""))
+        answer = web.Response(body=page, headers={**HEADERS, "Content-Type": content_type, "Vary": "Accept"})
+        answer.enable_compression()
+        return answer
+
+    return read
+
+
 def _answer(told: dict[str, Any], status: int = 200) -> web.Response:
     return web.json_response(told, status=status, headers=HEADERS, dumps=lambda value: json.dumps(value) + "\n")
 
@@ -137,7 +161,7 @@ async def _in_json(
         answer.headers["Allow"] = error.headers["Allow"]
         return answer
     except web.HTTPNotFound:
-        return _answer({"error": "ask /livez, /readyz or /status"}, 404)
+        return _answer({"error": request.app[_ASKED]}, 404)
     except Exception:
         logger.exception("a probe could not be answered")
         return _answer({"error": "a mistake in titan_state: see the log"}, 500)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from titan_state.service.accounts import Account
     from titan_state.service.presence import Presence
     from titan_state.service.turns import Turns
+    from titan_state.telemetry import MetricsPage, OpenTelemetry
 
 logger = logging.getLogger("titan_state.service")
 
@@ -52,6 +53,8 @@ class Service:
         member: str | None = None,
         clock: Clock | None = None,
         drain_s: float = 10.0,
+        telemetry: OpenTelemetry | None = None,
+        metrics: MetricsPage | None = None,
     ) -> None:
         """Make a service that does not run yet.
 
@@ -65,6 +68,8 @@ class Service:
             member: The name of this member, by default the machine and the process.
             clock: The time, the machine's own by default.
             drain_s: How many seconds open deliveries have when it ends.
+            telemetry: What measures all accounts, None for nothing.
+            metrics: Makes the page that Prometheus reads, beside the probes; None for none.
 
         Raises:
             ConfigurationError: Accounts cannot be told apart, or cannot have the journal that is meant for them.
@@ -78,10 +83,18 @@ class Service:
             self._presence = self._seen_at(shared, member)
         turns: Turns = Alone() if self._presence is None else self._presence
         self.tendings = [
-            Tending(account, address, handlers=handlers, turns=turns, clock=self._clock, drain_s=drain_s)
+            Tending(
+                account,
+                address,
+                handlers=handlers,
+                turns=turns,
+                clock=self._clock,
+                drain_s=drain_s,
+                telemetry=telemetry,
+            )
             for account, address in zip(accounts, addresses, strict=True)
         ]
-        self.probes = None if listen is None else Probes(self.status, listen)
+        self.probes = None if listen is None else Probes(self.status, listen, metrics=metrics)
 
     def _seen_at(self, address: str, member: str | None) -> Presence:
         from titan_state.service.presence import Presence  # NATS is loaded where it is needed

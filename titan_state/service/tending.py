@@ -17,15 +17,19 @@ import attrs
 from titan_state.clock import Clock, SystemClock
 from titan_state.core.budget import RequestBudget
 from titan_state.errors import TitanStateError
+from titan_state.instrumentation import Figure
 from titan_state.journal.address import journal_of
 from titan_state.monitor.monitor import Monitor
+from titan_state.service.accounts import account_of
 from titan_state.service.logs import current_account
+from titan_state.service.opening import Told
 from titan_state.service.setbacks import READY, State, setback
 from titan_state.service.turns import Alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
+    from titan_state.instrumentation import Telemetry
     from titan_state.journal.base import Journal
     from titan_state.monitor.handlers import Handlers
     from titan_state.service.accounts import Account
@@ -89,6 +93,7 @@ class Tending:
         clock: Clock | None = None,
         drain_s: float = 10.0,
         rng: random.Random | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Make one that has not begun.
 
@@ -100,6 +105,7 @@ class Tending:
             clock: The time.
             drain_s: How many seconds open deliveries have when it ends.
             rng: Jitter comes from it.
+            telemetry: What measures, None for nothing.
         """
         self.account = account
         self.state = State.STARTING
@@ -111,6 +117,7 @@ class Tending:
         self._drain_s = drain_s
         self._rng = rng or random.Random()  # noqa: S311 - jitter, nothing secret
         self._budget = RequestBudget() if account.per_minute is None else RequestBudget(account.per_minute)
+        self._telemetry = telemetry
         self._leaving = asyncio.Event()
         self._attempt: asyncio.Task[None] | None = None
         self._is_leading = False
@@ -169,6 +176,23 @@ class Tending:
     async def run(self) -> None:
         """Tend the account until `leave` is called, or until an error says that only a person can help."""
         current_account.set(self.account.label)
+        if self._telemetry is None:
+            await self._tend()
+            return
+        measures = self._telemetry.instrument(account_of(self.account, self._address), str)
+        measures.show(self._figures)
+        try:
+            await self._tend()
+        finally:
+            measures.leave()
+
+    def _figures(self) -> Sequence[Figure]:
+        """Return what is to be shown while no monitor is there to stand by, or to lead."""
+        if self._journal is not None:
+            return ()
+        return Figure("leader.active", 0), Figure("monitor.ready", self.report().is_ready)
+
+    async def _tend(self) -> None:
         while not self._leaving.is_set():
             self._attempt = asyncio.create_task(self._lead(), name="titan_state tending")
             try:
@@ -191,11 +215,12 @@ class Tending:
             self.account.url,
             self.account.token,
             account=self.account.name,
-            journal=cast("Journal", _Told(self._journal, self._opened)),
+            journal=cast("Journal", Told(self._journal, self._opened)),
             handlers=self._handlers,
             budget=self._budget,
             clock=self._clock,
             drain_s=self._drain_s,
+            telemetry=self._telemetry,
         )
         try:
             async with monitor:
@@ -274,21 +299,6 @@ class Tending:
         if state is not self.state:
             self._since = self._clock.time()
         self.state, self._reason = state, reason
-
-
-class _Told:
-    """A journal that says when it has been opened."""
-
-    def __init__(self, journal: Journal, opened: Callable[[Journal], None]) -> None:
-        self._journal = journal
-        self._opened = opened
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._journal, name)
-
-    async def open(self) -> None:
-        await self._journal.open()
-        self._opened(self._journal)
 
 
 def _this_process() -> str:

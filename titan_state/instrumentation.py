@@ -75,7 +75,7 @@ class Instrumentation(Protocol):
             url: The URL, encoded.
             headers: What is sent along, and may be added to.
             clean: Takes credentials out of a text.
-            is_ours: Whether it goes to the one origin, and the token with it.
+            is_ours: Whether it goes to the origin of the Task Service.
             resends: How often it was sent before.
         """
         ...

@@ -188,8 +188,9 @@ class Transport:
         failure: ServiceError | None = None
         sending = None
         if self.instrumentation is not None:
+            at_home = is_ours or origin == self._origin  # a medium there may bring a credential of its own
             sending = self.instrumentation.sending(
-                "GET", str(url), sent, clean=veil.redact, is_ours=is_ours, resends=resends
+                "GET", str(url), sent, clean=veil.redact, is_ours=at_home, resends=resends
             )
         try:
             response = await self._open_files().get(url, headers=sent, allow_redirects=False)

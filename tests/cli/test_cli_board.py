@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from types import SimpleNamespace
@@ -12,7 +13,9 @@ from rich.console import Console
 
 from titan_state.cli.board import Board
 from titan_state.client.statistics import Statistics
+from titan_state.clock import SystemClock
 from titan_state.core.anomalies import AnomalyKind, Severity
+from titan_state.core.budget import Priority, RequestBudget
 from titan_state.core.events import AnomalyCleared, AnomalyDetected, Transitioned
 from titan_state.core.execution import Execution
 
@@ -27,7 +30,8 @@ class KnownMonitor:
         self.known = tuple(executions)
         self.open = anomalies or {}
         self.remaining = 97
-        self.service = SimpleNamespace(budget=SimpleNamespace(limit=120), statistics=Statistics())
+        self.service = SimpleNamespace(budget=RequestBudget(120), statistics=Statistics())
+        self.journal = SimpleNamespace(trouble=None)
 
     def executions(self):
         return self.known
@@ -215,6 +219,23 @@ def test_a_service_that_does_not_answer_is_said_so():
     monitor.service.statistics.requests += 1
     now[0] += 42
     assert any("no answer for 42s" in line for line in render(board)[1])
+
+
+def test_a_request_limit_that_is_reached_is_said_with_the_time_of_the_next_read():
+    """Somebody who waits learns why, and until when."""
+    monitor = KnownMonitor([Execution(id="e", status="running")])
+    monitor.service.budget = RequestBudget(1)
+    now = SystemClock().time()
+    monitor.service.budget.answered(monitor.service.budget.send(now, Priority.CONTROL), now)
+    (line,) = [line for line in render(Board(monitor), width=120)[1] if "request limit" in line]
+    assert re.search(r"the request limit is reached: the next read is at \d\d:\d\d:\d\d", line)
+
+
+def test_a_journal_that_is_away_is_said():
+    """While it is not certain who leads, nothing is read: the table says so."""
+    monitor = KnownMonitor([Execution(id="e", status="running")])
+    monitor.journal.trouble = "the connection is away"
+    assert any("the journal: the connection is away" in line for line in render(Board(monitor))[1])
 
 
 def test_anomalies_of_the_monitor_and_their_end_are_told():

@@ -100,7 +100,7 @@ def test_deliveries(titan, serve, path):
     (letter,) = [json.loads(one) for one in titan("deliveries", "--json", *address).stdout.splitlines()]
     assert (letter["event"]["id"], letter["is_dead"]) == (event_id, True)
     missing = titan("deliveries", "retry", "x:1", *address)
-    assert (missing.exit_code, "no delivery was given up of x:1" in missing.stderr) == (6, True)
+    assert (missing.exit_code, "no delivery of x:1 was given up" in missing.stderr) == (6, True)
     again = titan("deliveries", "retry", event_id, *address)
     assert (again.exit_code, again.stdout) == (0, f"{event_id}  broken  is delivered again, out of order\n")
     assert "no delivery was given up" in titan("deliveries", "--dead", *address).stderr

@@ -146,7 +146,7 @@ async def test_data_is_found_with_and_without_an_envelope(client, hostile, body)
         ([], "JSON object"),
         (b"5", "JSON object"),
         (b'"text"', "JSON object"),
-        (b"<html>Sign in</html>", "no valid JSON .*got <html>Sign in"),
+        (b"<html>Sign in</html>", "no valid JSON but a web page, .*got <html>Sign in"),
         (b'{"data": {"id": "e"', "no valid JSON"),
         (b"\xff\xfe", "UnicodeDecodeError"),
         (b"\0", "1 bytes that are no text"),

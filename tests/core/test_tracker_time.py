@@ -186,7 +186,7 @@ def test_an_unknown_status_is_raised_once_and_ends():
     assert (detected.kind, detected.severity, detected.check_first) == (
         "unknown_status",
         "warning",
-        "the lifecycle's extension",
+        "the lifecycle's extension: Lifecycle.extend makes the status known (docs: how-to/statuses)",
     )
     assert "'weird'" in detected.message
     assert scene.see("weird", 2.0) == []

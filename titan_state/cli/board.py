@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from titan_state import wording
-from titan_state.client.silence import Silence
+from titan_state.cli.hindrance import Hindrance
 from titan_state.core.anomalies import RULES, AnomalyKind, Severity
 from titan_state.core.events import AnomalyCleared, AnomalyDetected, ResultsReady, Transitioned
 from titan_state.core.lifecycle import Lifecycle
@@ -81,7 +81,7 @@ class Board:
         self.footer = footer
         self._monitor = monitor
         self._labels = labels
-        self._silence = Silence(monitor.service.statistics, now=now)
+        self._hindrance = Hindrance(monitor, now=now)
         self._since: dict[str, tuple[datetime, bool]] = {}
         self._recent: deque[Text] = deque(maxlen=RECENT)
         self._terminal = Lifecycle.default().terminal
@@ -185,7 +185,7 @@ class Board:
         shown.append(limit)
         if self._monitor.is_blind:
             shown.append(" · ⚠ blind: nothing is seen", style="bold red")
-        elif remark := self._silence.remark():
+        elif remark := self._hindrance.remark():
             shown.append(f" · ⚠ {remark}", style="bold yellow")
         if self.footer:  # before the counts, which may have no room: how to leave must be seen
             shown.append(f" · {self.footer}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shlex
+from contextlib import AsyncExitStack
 
 from titan_state.cli.output import emit, remark
 from titan_state.emulator import Faults, Scenario, TaskServiceEmulator
+from titan_state.errors import ConfigurationError
 
 
 async def emulate(
@@ -14,14 +17,19 @@ async def emulate(
 ) -> int:
     """Run the service with the demonstration's story, or with `count` random executions."""
     scenario = Scenario.demo(seed=seed) if count is None else Scenario.random(count, seed=seed, illegal=illegal)
-    async with TaskServiceEmulator(
-        scenario,
-        port=port,
-        seed=seed,
-        speed=speed,
-        per_minute=per_minute,
-        faults=Faults.rough(seed) if faults else None,
-    ) as service:
+    async with AsyncExitStack() as stack:
+        emulator = TaskServiceEmulator(
+            scenario,
+            port=port,
+            seed=seed,
+            speed=speed,
+            per_minute=per_minute,
+            faults=Faults.rough(seed) if faults else None,
+        )
+        try:
+            service = await stack.enter_async_context(emulator)
+        except OSError as error:
+            raise ConfigurationError(_unusable(port, error)) from error
         emit(f"export TITAN_API_URL={shlex.quote(service.url)}")
         emit(f"export TITAN_TOKEN={shlex.quote(service.token)}")
         limit = "no request limit" if per_minute is None else f"{per_minute} requests a minute"
@@ -33,3 +41,10 @@ async def emulate(
             remark(f"a further run of {name!r}: titan-state run {task_id}")
         await asyncio.Event().wait()
     raise AssertionError("it ends by being cancelled")
+
+
+def _unusable(port: int, error: OSError) -> str:
+    """Return what is the matter with a port, and what to do."""
+    told = {errno.EADDRINUSE: "is in use already", errno.EACCES: "may not be used by this user"}.get(error.errno or 0)
+    advice = "give another one with --port, or leave that out for any free one"
+    return f"port {port} {told or f'cannot be used ({error.strerror or error})'}: {advice}"

@@ -103,6 +103,12 @@ def hint(error: BaseException) -> str:
         return "check TITAN_TOKEN"
     if isinstance(error, errors.ForbiddenError):
         return "the token lacks a scope"
+    if isinstance(error, errors.NotFoundError):
+        return "check the id, and the URL (TITAN_API_URL)"
+    if isinstance(error, errors.TooManyRequestsError):
+        return "the limit is shared by all programs of the account: try again in a minute"
+    if isinstance(error, errors.PayloadError) and error.body.lstrip().startswith("<"):
+        return "check TITAN_API_URL, or --url"
     if isinstance(error, errors.ResultsNotReadyError):
         from titan_state.core.anomalies import RULES, AnomalyKind
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import traceback
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +18,7 @@ import attrs
 from titan_state import wording
 from titan_state.cli.bars import bars
 from titan_state.cli.exits import Exit, hint, of_error, worst
+from titan_state.cli.hindrance import Hindrance, said
 from titan_state.cli.media import media_in, named
 from titan_state.cli.output import emit, emit_json, remark, trace
 from titan_state.cli.running import side_by_side
@@ -81,8 +84,10 @@ async def export(connection: Connection, ids: Sequence[str], wish: Wish, *, as_j
     async with connection.monitor() as monitor:
         outputs = [monitor.outputs(name) for name in ids]  # what is no id is refused before anything is sent
         saving = Saving(monitor, wish, as_json=as_json)
-        async with bars(saving.told, are_wanted=not as_json) as shown:
-            saving.begin(shown, len(ids))
+        async with AsyncExitStack() as stack:
+            if as_json or not sys.stderr.isatty():  # else it is below the bars
+                await stack.enter_async_context(said(monitor))
+            saving.begin(await stack.enter_async_context(bars(saving.told, are_wanted=not as_json)), len(ids))
             return worst(await side_by_side(saving.save(one) for one in outputs))
 
 
@@ -116,6 +121,7 @@ class Saving:
         self._wish = wish
         self._as_json = as_json
         self._shown: Bars
+        self._hindrance = Hindrance(monitor)
         self._executions = 0
         self._media = 0
 
@@ -129,7 +135,9 @@ class Saving:
         left = f"{self._executions} execution{'s' * (self._executions != 1)}"
         if self._media:
             left += f" and {self._media} media"
-        return f"exporting · {left} left · {self._monitor.remaining} requests left"
+        hindrance = self._hindrance.remark()
+        told = f"exporting · {left} left · {self._monitor.remaining} requests left"
+        return f"{told} · ⚠ {hindrance}" if hindrance else told
 
     async def save(self, outputs: Outputs) -> Exit:
         """Save the outputs of one execution.

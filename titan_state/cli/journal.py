@@ -104,6 +104,7 @@ async def deliveries(where: str | Path, *, dead_only: bool, as_json: bool) -> in
     """Write the deliveries that did not succeed so far."""
     async with opened(where) as journal:
         letters = await journal.letters(dead_only=dead_only)
+    _name(journal)
     if as_json:
         for letter in letters:
             emit_json(letter.to_dict())
@@ -113,6 +114,11 @@ async def deliveries(where: str | Path, *, dead_only: bool, as_json: bool) -> in
     if not letters:
         remark("no delivery was given up" if dead_only else "no delivery was given up, and none is to be tried again")
     return Exit.OK
+
+
+def _name(journal: Journal) -> None:
+    """Say which journal was looked into: there is one for each account and URL, and it may be the wrong one."""
+    remark(f"journal {journal.name}")
 
 
 def _letter(letter: Letter) -> str:
@@ -132,7 +138,8 @@ async def retry(where: str | Path, event_ids: Sequence[str], *, subscription: st
         emit(f"{letter.event.id}  {letter.subscription}  is delivered again, out of order")
     missing = sorted(set(event_ids) - {letter.event.id for letter in letters})
     if missing:
-        remark(f"no delivery was given up of {shorten(', '.join(missing))}")
+        told = shorten(", ".join(missing))
+        remark(f"no delivery of {told} was given up: titan-state deliveries --dead lists those of {journal.name}")
     return Exit.NOT_FOUND if missing else Exit.OK
 
 
@@ -140,6 +147,7 @@ async def subscriptions(where: str | Path, *, as_json: bool) -> int:
     """Write which subscriptions there are, and how far each has come."""
     async with opened(where) as journal:
         found = await journal.subscriptions()
+    _name(journal)
     now = datetime.now(UTC)
     for one in found:
         emit_json(one.to_dict()) if as_json else emit(_subscription(one, now))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import attrs
@@ -86,13 +87,21 @@ async def list_executions(
         _write(found, with_task=task is None)
     else:
         remark("there are no such executions" if search.is_all else f"none among the {search.looked_at} looked at")
-    if status is not None and not found and not Lifecycle.default().knows(status):
-        remark(f"the model has no status {status!r}; it has {', '.join(Lifecycle.default().statuses)}")
+    if status is not None and not Lifecycle.default().knows(status):
+        remark(_unknown(status))
     if not search.is_all:  # for programs too: what was cut looks complete
         advice = " (--limit)" if len(found) == limit else ""
         are = "are" if search.is_all is False else "may be"
         remark(f"looked at {search.looked_at} executions, there {are} more{advice}")
     return Exit.OK
+
+
+def _unknown(status: str) -> str:
+    """Return what to say of a status that the model does not have: a deployment may have it all the same."""
+    statuses = Lifecycle.default().statuses
+    near = get_close_matches(status.lower(), statuses, 1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"warning: no status {shorten(repr(status), 80)} is known: {meant}Known are {', '.join(statuses)}"
 
 
 async def _page(monitor: Monitor | LocalMonitor, task: str | None, limit: int, offset: int) -> Page:

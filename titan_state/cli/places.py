@@ -77,10 +77,18 @@ def of_account(address: str, account: str | None) -> str:
     """
     from titan_state.journal.address import NATS
 
-    query = urlsplit(address).query if address.startswith(NATS) else ""
-    if account is None or not address.startswith(NATS) or "account" in dict(parse_qsl(query)):
+    if account is None or not address.startswith(NATS) or account_in(address) is not None:
         return address
-    return f"{address}{'&' if query else '?'}account={quote(account, safe='')}"
+    return f"{address}{'&' if '?' in address else '?'}account={quote(account, safe='')}"
+
+
+def account_in(address: str | None) -> str | None:
+    """Return the account that the address of a journal names, None if it names none."""
+    from titan_state.journal.address import NATS
+
+    if not address or not address.startswith(NATS):
+        return None
+    return dict(parse_qsl(address.partition("?")[2])).get("account")
 
 
 def session_token(*, renews: bool = False) -> str:

@@ -17,7 +17,7 @@ import attrs
 from titan_state.cli.connection import required
 from titan_state.cli.exits import hint, of_error
 from titan_state.cli.named import require_ids
-from titan_state.cli.places import journal_path
+from titan_state.cli.places import account_in, journal_path
 from titan_state.errors import ConfigurationError, TitanStateError
 from titan_state.journal.address import journal_of
 from titan_state.service.accounts import Account, read_accounts
@@ -116,6 +116,13 @@ class Tended:
             return [self._single(veil)]
         if self.ids or self.tasks:
             raise ConfigurationError("with --accounts nothing is named here: the file says which tasks are watched")
+        given = [name for name, value in (("--account", self.account), ("--token-file", self.token_file)) if value]
+        if given:
+            variables = " and ".join("TITAN_" + name[2:].upper().replace("-", "_") for name in given)
+            raise ConfigurationError(
+                f"with --accounts the file names accounts and tokens: leave out {' and '.join(given)}, and unset "
+                f"{variables} if that is set"
+            )
         found = read_accounts(self.accounts, veil=veil)
         return [attrs.evolve(one, per_minute=one.per_minute or self.per_minute) for one in found]
 
@@ -133,7 +140,7 @@ class Tended:
         return Account(
             url=url,
             token=token,
-            name=self.account,
+            name=self.account or account_in(self.journal),  # so that logs call it what the journal does
             tasks=tuple(dict.fromkeys(self.tasks)),
             ids=tuple(dict.fromkeys(self.ids)),
             per_minute=self.per_minute,
@@ -142,15 +149,6 @@ class Tended:
     def journal_for(self, account: Account) -> str | Path:
         """Return the journal of an account that names none of its own."""
         return self.journal or journal_path(account.url, account.name)
-
-
-async def monitor(wish: Tended, log: Logging) -> int:
-    """Tend accounts until a signal ends it.
-
-    Raises:
-        ConfigurationError: Something is missing, or cannot work; the message says what to do.
-    """
-    return await log.around(lambda veil: _monitor(wish, veil))
 
     def measured(self) -> Measured:
         """Return what measures, and what makes the page for Prometheus.
@@ -189,6 +187,15 @@ class Measured:
 
     telemetry: OpenTelemetry | None = None
     page: MetricsPage | None = None
+
+
+async def monitor(wish: Tended, log: Logging) -> int:
+    """Tend accounts until a signal ends it.
+
+    Raises:
+        ConfigurationError: Something is missing, or cannot work; the message says what to do.
+    """
+    return await log.around(lambda veil: _monitor(wish, veil))
 
 
 async def _monitor(wish: Tended, veil: Veil) -> int:

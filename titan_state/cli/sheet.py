@@ -24,6 +24,7 @@ ENVIRONMENT: Final = {
     "TITAN_ACCOUNTS": "The file that names several accounts, as --accounts.",
     "TITAN_JOURNAL": "The address of the journal, as --journal.",
     "TITAN_LISTEN": "Where probes are answered, as --listen.",
+    "TITAN_METRICS": "Whether there are metrics for Prometheus, as --metrics.",
     "TITAN_LOG_FORMAT": "The format of the log, as --log-format.",
     "NATS_…": "How NATS lets in, where the address of the journal does not say so: titan-state --help names them.",
     "NATS_USER, NATS_PASSWORD": "How NATS lets in, where the address of the journal does not say so.",

@@ -10,7 +10,6 @@ import logging
 import random
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 import attrs
 
@@ -116,12 +115,7 @@ class Subscribed:
 
     def where(self) -> str | Path:
         """Return where the journal is."""
-        found = place(self.journal, self.url, self.account)
-        if not isinstance(found, str) or not self.account or not found.startswith(("nats://", "tls://")):
-            return found
-        if "account=" in found.partition("?")[2]:
-            return found
-        return f"{found}{'&' if '?' in found else '?'}account={quote(self.account, safe='')}"
+        return place(self.journal, self.url, self.account)
 
 
 async def subscribe(wish: Subscribed, log: Logging) -> int:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from titan_state import wording
 from titan_state.cli.exits import OF_STATUS, Exit, worst
+from titan_state.cli.hindrance import Hindrance, said, sought
 from titan_state.cli.named import require_ids
 from titan_state.cli.output import emit, emit_json
 from titan_state.cli.spinner import spinner
-from titan_state.client.silence import Silence
 from titan_state.errors import ExecutionNotFoundError, WaitTimeoutError, shorten
 
 if TYPE_CHECKING:
@@ -79,12 +80,19 @@ async def wait(connection: Connection, ids: Sequence[str], *, timeout_s: float |
 
 async def wait_with(monitor: Monitor, ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -> int:
     """Wait for executions with a monitor that runs already; see `wait`."""
+    if sys.stderr.isatty():  # there the spinner says so
+        return await _waited(monitor, ids, timeout_s=timeout_s, as_json=as_json)
+    async with said(monitor):
+        return await _waited(monitor, ids, timeout_s=timeout_s, as_json=as_json)
+
+
+async def _waited(monitor: Monitor, ids: Sequence[str], *, timeout_s: float | None, as_json: bool) -> int:
     ids = tuple(dict.fromkeys(ids))
     waits = {asyncio.ensure_future(_end(monitor, name, timeout_s)) for name in ids}
     pending, codes = set(waits), []
     try:
-        silence = Silence(monitor.service.statistics)
-        with spinner(lambda: _waiting_for(monitor, ids, len(pending), silence.remark())) as (tick, aside):
+        hindrance = Hindrance(monitor)
+        with spinner(lambda: _waiting_for(monitor, ids, len(pending), hindrance.remark())) as (tick, aside):
             while pending:
                 done, pending = await asyncio.wait(pending, timeout=tick(), return_when=asyncio.FIRST_COMPLETED)
                 if not done:
@@ -103,7 +111,8 @@ async def wait_with(monitor: Monitor, ids: Sequence[str], *, timeout_s: float | 
 
 async def _end(monitor: Monitor, execution_id: str, timeout_s: float | None) -> Outcome:
     try:
-        execution = await monitor.wait(execution_id, timeout=timeout_s, check=False)
+        async with sought(monitor, execution_id):
+            execution = await monitor.wait(execution_id, timeout=timeout_s, check=False)
     except ExecutionNotFoundError as error:
         return Outcome(execution_id, "not_found", Exit.NOT_FOUND, error.execution)
     except WaitTimeoutError as error:

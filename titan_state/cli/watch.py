@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
 from titan_state.cli.exits import Exit, worst
 from titan_state.cli.follow import follow
+from titan_state.cli.hindrance import said, sought
 from titan_state.cli.named import require_ids, require_task
 from titan_state.cli.output import emit_json, remark
 from titan_state.cli.plan import Explainer
@@ -53,7 +54,10 @@ async def watch(
     if not (ids or tasks or everything):
         raise ConfigurationError("nothing to watch: name executions by id, or give --task or --all")
     require_ids(ids, tasks)
-    async with connection.monitoring() as monitor:
+    async with AsyncExitStack() as stack:
+        monitor = await stack.enter_async_context(connection.monitoring())
+        if as_json or not is_live_terminal():
+            await stack.enter_async_context(said(monitor))
         stream = monitor.events()
         exports = None if export is None else _exports(monitor, ids, *export)
         for task in tasks:
@@ -119,7 +123,8 @@ async def _ends(monitor: Monitor, ids: Sequence[str], exports: Exports | None) -
 async def _end(monitor: Monitor, execution_id: str, exports: Exports | None) -> Exit:
     """Return once an execution has finished, and is exported if that is wanted; say so if there is none."""
     try:
-        execution = await monitor.wait(execution_id, check=False)
+        async with sought(monitor, execution_id):
+            execution = await monitor.wait(execution_id, check=False)
     except ExecutionNotFoundError as error:
         remark(str(error))
         return Exit.NOT_FOUND

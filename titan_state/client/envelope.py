@@ -59,6 +59,8 @@ BEYOND_5XX: Final = frozenset({"NOT_IMPLEMENTED", "TOO_MANY_REQUESTS"})
 
 SHOWN: Final = 400
 
+A_PAGE: Final = "it is no valid JSON but a web page, so the URL may not be that of the Task Service"
+
 
 def unwrap(answer: Answer, name: str, credential: Credential, now: datetime) -> Any:
     """Return the data of an answer.
@@ -107,7 +109,8 @@ def _unwrap(answer: Answer, name: str, credential: Credential, now: datetime) ->
         payload = decode(answer.body, credential)
     except PayloadError as error:
         if answer.is_success:
-            text = f"the answer cannot be read: {error}"
+            what = A_PAGE if answer.body.lstrip()[:1] == b"<" else str(error)
+            text = f"the answer cannot be read: {what}"
             raise PayloadError(text, body=_shown(answer), request=name) from None
         payload = None
     if not isinstance(payload, dict):

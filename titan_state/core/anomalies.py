@@ -57,6 +57,7 @@ class Rule:
 
 _PAUSE_LOGIC = "whether pause/resume logic is in use"
 _LOGS = "platform logs"
+_EXTENSION = "the lifecycle's extension: Lifecycle.extend makes the status known (docs: how-to/statuses)"
 DETAILS_AND_LOGS: Final = "execution details and platform logs"
 
 RULES: Final[Mapping[AnomalyKind, Rule]] = MappingProxyType(
@@ -69,7 +70,11 @@ RULES: Final[Mapping[AnomalyKind, Rule]] = MappingProxyType(
         AnomalyKind.STUCK_RUNNING: Rule(Severity.WARNING, DETAILS_AND_LOGS, ends=True),
         AnomalyKind.STUCK_PAUSED: Rule(Severity.WARNING, DETAILS_AND_LOGS, ends=True),
         AnomalyKind.ACTION_NOT_APPLIED: Rule(Severity.WARNING, "whether the deployment supports it", ends=True),
-        AnomalyKind.UNKNOWN_STATUS: Rule(Severity.WARNING, "the lifecycle's extension", ends=True),
+        AnomalyKind.UNKNOWN_STATUS: Rule(
+            Severity.WARNING,
+            _EXTENSION,
+            ends=True,
+        ),
         AnomalyKind.VANISHED: Rule(Severity.ERROR, "whether it or its task was deleted", ends=True),
         AnomalyKind.RESULTS_OVERDUE: Rule(Severity.WARNING, "result ingestion or result path timing", ends=True),
         AnomalyKind.BLIND: Rule(Severity.CRITICAL, "connectivity, credentials, rate limits", ends=True),

@@ -86,17 +86,23 @@ class Control:
     async def verdict(self, execution_id: str, action: Action) -> Verdict:
         """Return whether an action is legal, of a status not older than `STATUS_AGE_S`.
 
+        One that would refuse it, and may have changed meanwhile, is read again: an execution that was just started is
+        seen queued, and is running a moment later.
+
         Raises:
             ExecutionNotFoundError: The service does not know the execution.
             ServiceError: The status could not be read.
         """
         seen = self._tracker.seen_at(execution_id)
         fresh = seen is not None and self._clock.time() - seen[1] <= STATUS_AGE_S
-        if not fresh or execution_id in self._tracker.needs_confirmation:
-            try:
-                await self._reader.read(execution_id, Priority.CONTROL)
-            except NotFoundError as error:
-                raise self._reader.not_found(execution_id) from error
+        if fresh and execution_id not in self._tracker.needs_confirmation:
+            verdict = self._tracker.check(execution_id, action)
+            if verdict or self._tracker.lifecycle.is_terminal(self._tracker.status(execution_id) or ""):
+                return verdict
+        try:
+            await self._reader.read(execution_id, Priority.CONTROL)
+        except NotFoundError as error:
+            raise self._reader.not_found(execution_id) from error
         return self._tracker.check(execution_id, action)
 
     async def act(self, execution_id: str, action: Action, *, force: bool = False) -> Execution:

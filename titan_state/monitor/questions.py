@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from titan_state.core.budget import Priority
 from titan_state.core.execution import plain
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def questions(monitor: Monitor) -> dict[str, Callable[..., Awaitable[Any]]]:
         "verdict": monitor.verdict,
         "act": monitor.act,
         "run": monitor.run,
-        "list": monitor.service.list,
+        "list": partial(monitor.service.list, priority=Priority.CONTROL),  # who asks is told if nothing can be sent
         "survey": survey,
         "known": known,
         "results": results,

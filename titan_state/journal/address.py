@@ -62,10 +62,8 @@ def _sqlite(path: Path, clock: Clock | None) -> Journal:
 
 
 def _nats(address: str, clock: Clock | None, *, stands_by: bool) -> Journal:
-    try:
-        from titan_state.journal.nats import NatsJournal  # nats-py is an extra
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(str(error)) from error
+    from titan_state.journal.nats import NatsJournal
+
     return NatsJournal(address, clock=clock, stands_by=stands_by)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from titan_state.errors import ConfigurationError
+
 if TYPE_CHECKING or find_spec("nats") is not None:
     from titan_state.journal.nats.journal import NatsJournal
 else:
@@ -19,9 +21,9 @@ else:
             """Say what is missing.
 
             Raises:
-                ModuleNotFoundError: Always.
+                ConfigurationError: Always.
             """
-            raise ModuleNotFoundError("a journal in NATS needs the extra nats: pip install 'titan-state[nats]'")
+            raise ConfigurationError("a journal in NATS needs the extra nats: pip install 'titan-state[nats]'")
 
 
 __all__ = ["NatsJournal"]

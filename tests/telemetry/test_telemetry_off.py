@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from exported import HIDDEN
 
 from titan_state import telemetry
 
@@ -25,15 +26,6 @@ asyncio.run(main())
 import titan_state.service.service, titan_state.service.probes
 loaded = [name for name in sys.modules if name.split(".")[0] in ("opentelemetry", "prometheus_client")]
 sys.exit(f"loaded: {loaded}" if loaded else 0)
-"""
-
-HIDDEN = """
-import sys
-class Finder:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("opentelemetry", "prometheus_client"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Finder())
 """
 
 GLOBAL = """

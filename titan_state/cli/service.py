@@ -169,7 +169,7 @@ class Tended:
 
             page = MetricsPage(member=self.member)
             return Measured(OpenTelemetry(meter_provider=page.meter_provider), page)
-        if SDK in sys.modules:
+        if sys.modules.get(SDK) is not None:
             from titan_state.telemetry import OpenTelemetry
 
             return Measured(OpenTelemetry())

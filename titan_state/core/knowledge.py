@@ -55,10 +55,10 @@ class Knowledge:
         self._records: dict[str, Record] = {}
         self._chronicle = Chronicle(epoch)
         self._suspects = Suspects()
-        self.outlook = Outlook()
+        self.outlook: Outlook = Outlook()
         self._retention = Retention(self._records, self._chronicle.mark)
         self._absences = Absences(self._chronicle, self._suspects, thresholds)
-        self.results = Results(result_statuses, thresholds, self._chronicle)
+        self.results: Results = Results(result_statuses, thresholds, self._chronicle)
         self._watchdogs = Watchdogs(lifecycle, thresholds, self._chronicle, self._retention, self.results)
 
     @property

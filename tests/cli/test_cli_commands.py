@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from titan_state.emulator import Faults, Plan, Scenario, Step, Task
+from titan_state.emulator import Faults, Plan, Scenario, Step, Task, When
+from titan_state.monitor import runs
 
 HOSTILE = "[red]x[/red]\x1b[2J\r\n"
 NEVER = 10_000.0
@@ -139,8 +140,30 @@ def test_run_and_wait_exits_with_the_outcome(serve, titan):
 
 
 def test_run_of_an_unknown_task_exits_with_6(serve, titan):
-    """A task that is not there cannot be run."""
-    assert titan("run", "nothing", service=serve()).exit_code == 6
+    """A task that is not there cannot be run, and what to look at is said."""
+    result = titan("run", "nothing", service=serve())
+    assert result.exit_code == 6
+    assert "(check the id, and the URL (TITAN_API_URL))" in result.stderr
+
+
+def test_run_where_a_web_page_answers_starts_nothing(serve, titan):
+    """With a wrong URL nothing was sent that could start anything: an ordinary error, which says what is wrong."""
+    service = serve(Scenario(tasks=(Task(id="t"),)), faults=Faults(html=1.0))
+    result = titan("run", "t", service=service)
+    assert result.exit_code == 1
+    assert "a web page, so the URL may not be that of the Task Service" in result.stderr
+    assert result.stderr.endswith("(check TITAN_API_URL, or --url)\n")
+    assert posts(service) == []
+
+
+def test_run_whose_answer_is_a_web_page_is_unknown(serve, titan, monkeypatch):
+    """Once it was sent, a page tells nothing: the task's executions are read, and 9 says to look first."""
+    monkeypatch.setattr(runs, "look_pause", lambda _: 0.0)
+    service = serve(Scenario(tasks=(Task(id="t"),)), faults=Faults(html=When(probability=1.0, only="POST")))
+    result = titan("run", "t", service=service)
+    assert result.exit_code == 9
+    assert "list the task's executions before running it again" in result.stderr
+    assert len(posts(service)) == 1
 
 
 # errors

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 import typer
@@ -33,12 +34,12 @@ STORY = Scenario(
 def service(serve):
     """A service whose executions the journal of this machine knows."""
     service = serve(STORY)
+    while service.executions() != {"prices-1": "completed", "prices-2": "running", "stock-1": "paused"}:
+        time.sleep(0.01)
 
     async def work():
         path = journal_path(service.url, None)
         async with Monitor(service.url, service.token, journal=path, budget=RequestBudget(60_000)) as monitor:
-            while service.executions() != {"prices-1": "completed", "prices-2": "running", "stock-1": "paused"}:
-                await asyncio.sleep(0.01)
             stream = monitor.events()
             monitor.watch("prices-1", "prices-2", "stock-1")
             while len(monitor.executions()) < 3:

@@ -87,12 +87,22 @@ def test_history(titan, serve, path):
     assert (nothing.exit_code, "has nothing of execution x" in nothing.stderr) == (6, True)
 
 
+def test_subscriptions_name_their_journal(titan, serve, path):
+    """An empty list may be that of the wrong journal: which one it is is said."""
+    service = serve(STORY)
+    watch(service, path, "a")
+    shown = titan("subscriptions", "--journal", f"sqlite:///{path}")
+    assert shown.stdout.startswith("broken  ")
+    assert shown.stderr == f"titan-state: journal {path}\n"
+
+
 def test_deliveries(titan, serve, path):
     """What was given up is listed with its error, and made once more on request."""
     service = serve(STORY)
     watch(service, path, "a")
     address = ("--journal", f"sqlite:///{path}")
     shown = titan("deliveries", *address)
+    assert shown.stderr == f"titan-state: journal {path}\n"
     (line,) = shown.stdout.splitlines()
     event_id = line.partition("  ")[0]
     assert line == f"{event_id}  broken  given up after 1 attempt: ValueError: no room for it"

@@ -106,8 +106,16 @@ def test_list_by_a_status_that_there_is_not_names_those_that_are(serve, titan):
     """A slip of the pen must not look like good news."""
     result = titan("list", "--status", "complete", service=serve(Scenario((ends_in("completed"),))))
     assert result.exit_code == 0
-    assert "no status 'complete'" in result.stderr
+    assert "warning: no status 'complete' is known: did you mean completed? Known are queued, " in result.stderr
     assert "completed_with_errors" in result.stderr
+
+
+def test_list_by_a_status_of_the_deployments_own_shows_it(serve, titan):
+    """A status that is not known here may be one all the same: it is listed, and only warned of."""
+    service = serve(Scenario((Plan(id="a", steps=(Step("archived", 0),)),)))
+    result = titan("list", "--status", "archived", service=service)
+    assert (result.exit_code, result.stdout.splitlines()[1].split()[:2]) == (0, ["a", "archived"])
+    assert "no status 'archived' is known; known are" in result.stderr
 
 
 def test_a_search_by_status_ends_after_some_pages(serve, titan, monkeypatch):

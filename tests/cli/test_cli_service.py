@@ -17,11 +17,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tokens import TOKEN
 
+from titan_state.cli.service import Tended
 from titan_state.cli.subscribe import Subscribed, since_of
 from titan_state.emulator import Plan, Scenario, Step
 from titan_state.errors import ConfigurationError, JournalDamagedError, JournalUnavailableError
 from titan_state.monitor.subscriber import Subscriber
-from titan_state.service.setbacks import Setback
+from titan_state.service.setbacks import Setback, setback
+from titan_state.service.tokens import Veil
 
 BAD = "wrong-token-0123456789"
 
@@ -183,6 +185,23 @@ def test_a_token_file_is_enough(begin, service, journal, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("journal", "account", "label"),
+    [
+        ("nats://localhost:4222?account=shop", None, "shop"),
+        ("nats://a:4222,b:4222?replicas=3&account=my%20shop", None, "my shop"),
+        ("nats://localhost:4222?account=shop", "other", "other"),
+        ("nats://localhost:4222", None, "https://api.example"),
+        ("sqlite:///x.db", None, "https://api.example"),
+        (None, None, "https://api.example"),
+    ],
+)
+def test_logs_call_an_account_what_the_journal_calls_it(journal, account, label):
+    """An account that only the journal's address names is not shown under its origin."""
+    wish = Tended(url="https://api.example", token=TOKEN, journal=journal, account=account)
+    assert [one.label for one in wish.found(Veil())] == [label]
+
+
+@pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (("monitor",), "TITAN_API_URL"),
@@ -190,6 +209,10 @@ def test_a_token_file_is_enough(begin, service, journal, tmp_path):
         (("monitor", "--url", "https://api.example", "--token-file", "missing"), "No such file"),
         (("monitor", "--accounts", "missing.toml"), "the accounts cannot be read"),
         (("monitor", "--accounts", "missing.toml", "--task", "t"), "the file says which tasks"),
+        (
+            ("monitor", "--accounts", "missing.toml", "--account", "a", "--token-file", "f"),
+            "leave out --account and --token-file, and unset TITAN_ACCOUNT and TITAN_TOKEN_FILE",
+        ),
         (("monitor", "--all", "--task", "t", "--url", "https://api.example"), "either everything is watched"),
         (("monitor", "--listen", "nowhere", "--url", "https://api.example", "--token", TOKEN), "no place to listen"),
         (("monitor", "--journal", "memory:", "--url", "https://api.example", "--token", TOKEN), "that others can read"),
@@ -428,3 +451,9 @@ def test_whose_journal_is_meant(journal, account, where):
     """An account that is named is told to a journal that holds several."""
     wish = Subscribed(command=("true",), events=("failed",), name="n", journal=journal, account=account)
     assert wish.where() == where
+
+
+def test_a_line_of_the_log_does_not_send_to_the_log():
+    """Probes say to look into the log; the log itself has what there is to see."""
+    told = setback(JournalDamagedError("it is torn"))
+    assert (told.reason, told.cause) == ("the journal is damaged: see the log", "the journal is damaged")

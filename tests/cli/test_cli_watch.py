@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 
 import pytest
 
+from titan_state.cli import hindrance
+from titan_state.cli.connection import Connection
+from titan_state.core.anomalies import Thresholds
 from titan_state.emulator import Faults, Plan, Scenario, Step
 
 HOSTILE = "[red]x[/red]\x1b[2J\r\n"
@@ -142,6 +146,29 @@ def test_emulate_prints_what_another_terminal_needs(start, titan):
     assert len(result.stdout.splitlines()) <= 7
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
+
+
+def test_an_id_that_is_not_known_is_said_to_be_looked_for(serve, titan, monkeypatch):
+    """A 404 is not believed at once, and whoever waits meanwhile is told."""
+    monkeypatch.setattr(hindrance, "SOUGHT_S", 0.1)
+    monitor = Connection.monitor
+    thresholds = Thresholds(not_found_s=1.5, replica_lag_s=0.2)
+    monkeypatch.setattr(Connection, "monitor", lambda self, **more: monitor(self, thresholds=thresholds, **more))
+    service = serve()
+    for command in ("watch", "wait"):
+        result = titan(command, f"no-such-{command}", service=service)
+        assert result.exit_code == 6
+        assert f"no-such-{command}: the service does not know it so far; it is looked for" in result.stderr
+
+
+def test_a_request_limit_that_is_reached_is_said(serve, start):
+    """Lines that do not come are explained: why, and until when."""
+    process = start("watch", "--all", "--per-minute", "1", service=serve(), text=True)
+    told = process.stderr.readline()
+    process.terminate()
+    assert re.fullmatch(
+        r"titan-state: waiting: the request limit is reached: the next read is at \d\d:\d\d:\d\d\n", told
+    )
 
 
 def test_emulate_on_a_port_in_use_is_one_line(serve, start):

@@ -64,6 +64,32 @@ async def test_an_old_status_is_read_again_first(service, monitor, clock, until)
         assert posts(service) == []
 
 
+async def test_a_known_status_that_would_refuse_is_read_again(service, monitor, clock, until):
+    """What was queued a moment ago may be running by now: pausing it is not refused by what is known."""
+    service.add(Plan(id="new"))
+    async with monitor:
+        monitor.watch("new")
+        await until(lambda: monitor.executions())
+        assert not monitor.check("new", Action.PAUSE)
+        service.move("new", "running")
+        execution = await spent(clock, monitor.pause("new"))
+        assert execution.status == "paused"
+        assert len(posts(service)) == 1
+
+
+async def test_a_known_end_is_not_read_again(service, monitor, clock, until):
+    """Nothing leaves a terminal status: refusing costs no request."""
+    service.add(Plan(id="over"))
+    service.move("over", "running")
+    service.move("over", "completed")
+    async with monitor:
+        monitor.watch("over")
+        await until(lambda: monitor.executions())
+        before = len(service.requests)
+        assert not await monitor.verdict("over", Action.PAUSE)
+        assert [request for request in list(service.requests)[before:] if request.path.endswith("/over")] == []
+
+
 async def test_pause_and_resume_are_explained(service, monitor, clock, until):
     """Our own pause and resume show as moves caused by an action, and are no anomaly."""
     seen = []

@@ -92,7 +92,8 @@ async def list_executions(
     if not search.is_all:  # for programs too: what was cut looks complete
         advice = " (--limit)" if len(found) == limit else ""
         are = "are" if search.is_all is False else "may be"
-        remark(f"looked at {search.looked_at} executions, there {are} more{advice}")
+        count = f"{search.looked_at} execution{'s' * (search.looked_at != 1)}"
+        remark(f"looked at {count}, there {are} more{advice}")
     return Exit.OK
 
 
@@ -100,8 +101,8 @@ def _unknown(status: str) -> str:
     """Return what to say of a status that the model does not have: a deployment may have it all the same."""
     statuses = Lifecycle.default().statuses
     near = get_close_matches(status.lower(), statuses, 1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return f"warning: no status {shorten(repr(status), 80)} is known: {meant}Known are {', '.join(statuses)}"
+    meant = f": did you mean {near[0]}? Known are" if near else "; known are"
+    return f"warning: no status {shorten(repr(status), 80)} is known{meant} {', '.join(statuses)}"
 
 
 async def _page(monitor: Monitor | LocalMonitor, task: str | None, limit: int, offset: int) -> Page:

@@ -76,7 +76,9 @@ def told(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _explained(path, error) from error
     except OSError as error:
-        raise JournalUnavailableError(f"the journal {path} cannot be used ({error}): check its directory") from error
+        raise JournalUnavailableError(
+            f"the journal {path} cannot be used ({error}): check its directory, or name another file"
+        ) from error
 
 
 def _explained(path: Path, error: sqlite3.Error) -> JournalDamagedError | JournalUnavailableError:

@@ -56,6 +56,12 @@ def value(samples, name, **labels):
     return sum(number for told, number in samples.get(name, ()) if labels.items() <= told.items())
 
 
+def _errors(samples):
+    """Return how requests have failed."""
+    requests = samples.get("http_client_request_duration_seconds_count", ())
+    return {labels["error_type"] for labels, _ in requests if labels.get("error_type")}
+
+
 @pytest.fixture
 async def exposed(service, tmp_path):
     """What the two processes expose after failures, anomalies, actions, dead letters: by the row of the dashboard."""
@@ -73,12 +79,15 @@ async def exposed(service, tmp_path):
         try:
             await scraped(monitor, lambda now: value(now, "titan_state_executions", titan_state_status="running") >= 4)
             await scraped(monitor, lambda now: "titan_state_subscription_waiting" in now)
-            service.faults = Faults(server_error=When(at={2}), spurious_429=When(at={4}), spurious_reset_s=1.0)
             acting = await asyncio.create_subprocess_exec(
                 *command, "pause", "e3", "--account", "shop", "--journal", journal, env=environ,
                 stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
             assert await acting.wait() == 0
+            service.faults = Faults(server_error=When(every=3), spurious_429=When(every=4), spurious_reset_s=0.5)
+            await scraped(monitor, lambda now: value(now, "titan_state_request_throttled_total"))
+            await scraped(monitor, _errors)
+            service.faults = Faults()
             service.move("e0", "failed")
             service.move("e1", "completed")
             await scraped(

@@ -195,6 +195,9 @@ async def test_a_control_action_and_what_it_causes(service, measured, exported, 
         refusing = asyncio.create_task(monitor.pause("long"))
         await until(refusing.done)
         assert isinstance(refusing.exception(), IllegalActionError)
+    for span in exported.spans():
+        of_kind = [one for one in catalog.SPANS if one.kind == span.kind.name and span.name != "mine"]
+        assert all({*span.attributes} <= {ACCOUNT, *one.attributes} for one in of_kind)
     (pause, refused), (mine,) = exported.spans("pause execution"), exported.spans("mine")
     assert parent_of(pause) == mine.context.span_id
     assert pause.kind is SpanKind.INTERNAL

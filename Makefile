@@ -17,18 +17,18 @@ endif
 # What one `make` installs must not run into what another target installs.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs browser format bench screenshots clean
+.PHONY: help demo test lint types docs browser packages compat release format bench screenshots clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-11s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.cli ## Play the demonstration: the monitor against the embedded Task Service
 	@$(BIN)/python -m titan_state demo
 
 # pytest-cov starts after pytest has imported the plugins of installed packages, and titan_state brings one. It is kept
 # out there; tests/conftest.py registers it when coverage is running, so that lines of modules count.
-test: lint types docs $(NEEDED_BROWSER) ## Check everything: lint, types, import layers, documentation, all tests with coverage
+test: lint types docs packages $(NEEDED_BROWSER) ## Check everything: lint, types, import layers, documentation, all tests with coverage
 	@$(BIN)/python -m pytest -p no:titan_state -n $(WORKERS) --dist worksteal \
 		--cov --cov-config=setup.cfg --cov-report=term --cov-fail-under=92 $(TESTS_WITHOUT_BROWSER) $(PYTEST_OPTIONS)
 	@report=$$($(BIN)/python -m coverage report --include='titan_state/core/*' --fail-under=98 2>&1) \
@@ -47,6 +47,18 @@ docs: $(VENV)/.dev ## Build the documentation, docs/_build/html/index.html; a wa
 
 browser: $(VENV)/.dev ## Get a browser for the tests of the dashboard where none is there
 	@$(BIN)/python tests/dashboard/browsers.py
+
+packages: $(VENV)/.packages ## Fetch what the tests of releases install; they themselves need no network
+
+compat: $(VENV)/.dev ## Run a selection of the tests under each Python that is there, and with the oldest dependencies
+	@$(BIN)/python tests/release/compatibility.py
+
+# In an environment of its own, as whoever builds it elsewhere does. Nothing is uploaded.
+release: $(VENV)/.packages ## Build dist/ and check what is in it, and that it installs
+	@rm -rf dist
+	@log=$$($(BIN)/python -m build --outdir dist 2>&1) || { echo "$$log" >&2; exit 1; }
+	@TITAN_STATE_DIST=dist $(BIN)/python -m pytest -p no:titan_state -q -n $(WORKERS) tests/release tests/test_project.py
+	@ls -l dist
 
 format: $(VENV)/.dev ## Format the code, and repair what can be repaired
 	@$(BIN)/python -m ruff check --fix $(CODE)
@@ -83,6 +95,10 @@ $(VENV)/.cli: pyproject.toml | $(BIN)/python
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(call install,dev)
 	@touch $(VENV)/.cli $@
+
+$(VENV)/.packages: pyproject.toml tests/release/packages.py $(VENV)/.dev
+	@$(BIN)/python tests/release/packages.py
+	@touch $@
 
 define install
 @echo "installing titan_state with its extra \"$(1)\" into $(VENV)"

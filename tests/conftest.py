@@ -15,6 +15,8 @@ for _name in FOREIGN:
 
 # A busy machine is no fault of the code: no deadline for a single example.
 settings.register_profile("titan_state", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+# The same with fewer examples, for what is run once more with other versions (make compat).
+settings.register_profile("compat", settings.get_profile("titan_state"), max_examples=10)
 settings.load_profile("titan_state")
 
 

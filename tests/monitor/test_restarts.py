@@ -173,6 +173,26 @@ async def test_unacknowledged_ones_are_delivered_again(lives, service):
     assert calls == ["a:1", "a:1", "a:2"]
 
 
+async def test_a_short_life_delivers_what_was_open(lives, service):
+    """A monitor that is left at once delivers what the journal had for its handlers all the same: a script, say."""
+    service.add(still("a"))
+    calls = []
+
+    @lives.handlers.on_transition(name="slow")
+    async def slow(event):
+        calls.append(event.id)
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+
+    async with lives.monitor(drain_s=0) as monitor:
+        monitor.watch("a")
+        await true(lambda: calls)
+    async with lives.monitor() as monitor:
+        pass
+    assert calls == ["a:1", "a:1"]
+    assert (monitor.deliveries.pending, monitor.deliveries.delivered) == (0, 1)
+
+
 async def test_attempts_go_on_after_a_restart(lives, service):
     """Attempts and the time of the next one survive; after the last one it is a dead letter with the error's text."""
     service.add(still("a"))

@@ -153,11 +153,17 @@ class Dispatcher:
         for feed in self._feeds.values() if self._journal.is_shared else ():
             feed.take_no_more()
         try:
-            await within(self._clock, seconds, self.until_below(1))
+            await within(self._clock, seconds, self._until_done())
         except TimeoutError:
             pass  # said below, also where it is a cancellation that cuts this short
         finally:
             await self._give_up()
+
+    async def _until_done(self) -> None:
+        """Return when nothing is open, what the journal had from before included, unless others may have that."""
+        for feed in () if self._journal.is_shared else tuple(self._feeds.values()):
+            await feed.until_caught_up()
+        await self.until_below(1)
 
     async def _give_up(self) -> None:
         self._is_closed = True

@@ -111,6 +111,7 @@ class Feed:
         self._kept = 0
         self._waiting = 0
         self._takes_more = True
+        self._caught_up = asyncio.Event()
 
     def wants(self, event: Event) -> bool:
         """Return whether the handler is called for an event."""
@@ -139,6 +140,16 @@ class Feed:
         Raises:
             JournalError: The subscription cannot be used.
         """
+        try:
+            await self._run()
+        finally:
+            self._caught_up.set()
+
+    async def until_caught_up(self) -> None:
+        """Return when everything was looked at once that the journal had, or nothing more is."""
+        await self._caught_up.wait()
+
+    async def _run(self) -> None:
         since = NOW if self.handler.since is None else self.handler.since
         self.subscription = await self._journal.subscribe(
             self.handler.name, self.wants, since=since, head=self._head, notify=self._news.set
@@ -154,6 +165,7 @@ class Feed:
             for delivery in deliveries:
                 self._take(delivery)
             if not deliveries:
+                self._caught_up.set()
                 await self._news.wait()
 
     @property

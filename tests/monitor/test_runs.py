@@ -15,6 +15,7 @@ from titan_state import (
     ExecutionNotFoundError,
     ExecutionUnreadableError,
     ForbiddenError,
+    InternalServiceError,
     Monitor,
     NotFoundError,
     RequestBudget,
@@ -72,6 +73,20 @@ async def test_a_list_that_fails_while_a_run_is_looked_for(with_task, clock):
     async with monitor:
         execution = await spent(clock, monitor.run("task"))
         assert list(service.executions()) == [execution.id]
+
+
+async def test_a_list_that_fails_before_a_run(with_task, clock):
+    """Nothing was sent yet, so it is read again; where it fails for good the error comes, and nothing was started."""
+    service, monitor = with_task
+    lists = "GET /api/v1/tasks/task/executions"
+    service.faults = Faults(server_error=When(at={1, 2}, only=lists))
+    async with monitor:
+        execution = await spent(clock, monitor.run("task"))
+        assert list(service.executions()) == [execution.id]
+        service.faults = Faults(server_error=When(every=1, only=lists))
+        with pytest.raises(InternalServiceError):
+            await spent(clock, monitor.run("task"))
+    assert len(posts(service)) == 1
 
 
 async def test_a_run_that_cannot_be_resolved(with_task, clock):

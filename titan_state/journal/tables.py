@@ -87,7 +87,8 @@ class Tables:
             if known is not None and known[0] != account:
                 raise ConfigurationError(
                     f"the journal {self._store.path} belongs to {shorten(known[0])}, not to {shorten(account)}: "
-                    "name another file, or the same account="
+                    "name another file, or say whose it is with account=, the same at each start (a service that has "
+                    "moved, or is on another port, counts as another account otherwise)"
                 )
             self._put(connection, account=account, writer=writer)
         meta = dict(self._store.rows("SELECT key, value FROM meta WHERE key IN ('floor', 'horizon')"))

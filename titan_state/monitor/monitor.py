@@ -98,13 +98,20 @@ class Monitor(Runtime):
         self._watching.begin(execution_ids)
 
     def watch_task(self, task_id: str) -> None:
-        """Watch all executions of a task, those to come included. What has finished before is adopted silently."""
+        """Watch all executions of a task, those to come included.
+
+        What had finished before its list is first read, a moment from now, is adopted silently; with a durable journal
+        that was when it was first watched.
+
+        Args:
+            task_id: The task.
+        """
         self._ensure_open()
         require_id(task_id, "a task")
         self._watching.begin_list(task_id)
 
     def watch_all(self) -> None:
-        """Watch all executions, those to come included. What has finished before is adopted silently."""
+        """Watch all executions, those to come included. What had finished before is adopted: see `watch_task`."""
         self._ensure_open()
         self._watching.begin_list(None)
 
@@ -356,7 +363,8 @@ class Monitor(Runtime):
             ExecutionNotFoundError: It was started, but the service does not know it.
             ExecutionUnreadableError: It was started, but could not be read within a minute, or not with these
                 credentials, or the monitor was left.
-            ServiceError: The request was refused, or certainly did not reach the service.
+            ServiceError: Nothing was started: the task's executions could not be read before, or the request was
+                refused, or certainly did not reach the service.
         """
         self._ensure_open()
         require_id(task_id, "a task")

@@ -11,9 +11,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from titan_state.client.retries import FIRST_RETRY_S
 from titan_state.core.budget import Priority
 from titan_state.core.retention import SECOND
-from titan_state.errors import RunOutcomeUnknownError, ServiceError, shorten
+from titan_state.errors import InternalServiceError, RunOutcomeUnknownError, ServiceError, TransportError, shorten
 from titan_state.monitor.outcomes import LOOKS, is_ambiguous, look_pause, unless_throttled
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from titan_state.core.execution import Execution
 
 logger = logging.getLogger("titan_state.monitor")
+
+READS: Final = 3
+"""How often a task's executions are read before it is run, where reading fails in a way that may pass."""
 
 REMEMBERED: Final = 1000
 """How many executions that were started are remembered, so that none is taken for another one."""
@@ -52,13 +56,14 @@ class Runs:
 
         Raises:
             RunOutcomeUnknownError: No answer told whether an execution was started, and reading did not either.
-            ServiceError: The request was refused, or certainly did not reach the service.
+            ServiceError: The task's executions could not be read, or the request was refused, or certainly did not
+                reach the service: nothing was started.
         """
         turn = self._turns.get(task_id)
         if turn is None:
             turn = self._turns[task_id] = asyncio.Lock()
         async with turn:
-            before = await self._latest(task_id)
+            before = await self._latest_before(task_id)
             try:
                 reading = await unless_throttled(lambda: self._service.run_task(task_id, secret_payload=secret_payload))
             except ServiceError as error:
@@ -71,6 +76,16 @@ class Runs:
             self._started.append(execution_id)
         logger.info("task %s was started as execution %s", shorten(task_id), shorten(execution_id))
         return execution_id
+
+    async def _latest_before(self, task_id: str) -> Reading[Page]:
+        """Return what is there before a start; a read that fails in passing is sent again, as nothing has begun yet."""
+        for number in range(1, READS):
+            try:
+                return await self._latest(task_id)
+            except (InternalServiceError, TransportError) as error:
+                logger.info("a read failed before a task is run, it is sent again: %s", error)
+                await self._clock.sleep(number * FIRST_RETRY_S)
+        return await self._latest(task_id)
 
     async def _latest(self, task_id: str) -> Reading[Page]:
         return await self._service.list(task_id=task_id, priority=Priority.CONTROL)

@@ -45,7 +45,9 @@ LINGER_S: Final = 0.5
 KILL_S: Final = 0.5
 """How long a program that was told to end (SIGTERM) has before it is killed; shorter than callbacks have to end."""
 
-SECRETS: Final = frozenset({"TITAN_TOKEN", "NATS_PASSWORD", "NATS_TOKEN", "NATS_CREDS", "NATS_NKEY"})
+SECRETS: Final = frozenset(
+    {"TITAN_TOKEN", "TITAN_TOKEN_FILE", "NATS_PASSWORD", "NATS_TOKEN", "NATS_CREDS", "NATS_NKEY"}
+)
 """What the program does not find in its environment."""
 
 

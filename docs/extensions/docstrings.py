@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 FENCE = re.compile(r"^( *)```(\w*)$")
 CODE = re.compile(r"(?<![`:\w])`([^`]+)`(?!`)")
 LINK = re.compile(r"\[([^\]]+)\]\((https?:[^)]+)\)")
-BEFORE_NAPOLEON = 400
+BEFORE_NAPOLEON, AFTER_NAPOLEON = 400, 600
+SECTION = re.compile(r"^(?:Args|Raises|Returns|Example|Examples):$")
+
+PROPERTIES: dict[str, list[str]] = {}
+"""The docstrings of properties between the two steps, by full name."""
 
 
 @cache
@@ -97,6 +101,14 @@ def _prose(lines: list[str], within: str) -> list[str]:
 def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Convert a docstring in place."""
     lines[:] = converted(lines, name)
+    PROPERTIES.pop(name, None)
+    if what == "property" and not any(SECTION.match(line) for line in lines):
+        PROPERTIES[name] = list(lines)
+
+
+def restore(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Undo what napoleon does to a sentence of a property: it takes what is before a colon for a type."""
+    lines[:] = PROPERTIES.pop(name, lines)
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element) -> nodes.Element | None:
@@ -117,5 +129,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
         if field.name == "variable":
             field.label = "Attributes"  # as docstrings call them
     app.connect("autodoc-process-docstring", process, priority=BEFORE_NAPOLEON)
+    app.connect("autodoc-process-docstring", restore, priority=AFTER_NAPOLEON)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

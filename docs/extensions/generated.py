@@ -154,7 +154,7 @@ def error_tree() -> str:
 def examples() -> str:
     """Return the page about the examples, its links being those of a page beside it."""
     text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
-    return re.sub(r"\]\((?=\d)", "](../examples/", text)
+    return re.sub(r"\]\((?!https?:|[./#])", "](../examples/", text)
 
 
 MAKERS: Final[dict[str, Callable[[], str]]] = {

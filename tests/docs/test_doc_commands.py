@@ -112,10 +112,16 @@ def is_there(rest):
     return (ROOT / shlex.split(rest, comments=True)[-1]).exists() or "mkdir" in rest
 
 
+def is_selected(rest):
+    """Tests of the project."""
+    return (ROOT / shlex.split(rest)[0]).exists()
+
+
 RULES = {
     r"make (.*)": is_target,
     r"(?:python3? -m )?pip install (.*)": is_installed,
     r"(?:PYTHONPATH=\S+ )?(?:\.venv/bin/)?python3? ([^-].*\.py.*)": is_file,
+    r"\.venv/bin/python -m pytest (.*)": is_selected,
     r"python3? (-m venv \.venv)": bool,
     r"(\. \.venv/bin/activate)": bool,
     r"export (.*)": is_known_to_us,

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 import typer
@@ -109,7 +110,7 @@ def test_tasks_without_a_url_are_those_of_every_journal(service, complete):
 
 def test_subscriptions_and_what_they_gave_up(service, complete):
     """Names that need no quoting are offered, with what they have given up."""
-    with sqlite3.connect(journal_path(service.url, None)) as connection:
+    with closing(sqlite3.connect(journal_path(service.url, None))) as connection, connection:
         for name in ("mail", "titan-state watch --export"):
             connection.execute("INSERT INTO subscriptions VALUES (?, 0, 0, 0, NULL, NULL)", (name,))
         position, event = connection.execute("SELECT position, execution_id || ':' || seq FROM events").fetchone()
@@ -146,7 +147,7 @@ def test_events_that_are_offered_are_taken(titan, tmp_path):
 
 def test_nothing_that_a_shell_could_run(service, complete):
     """Ids come from the API, and shells evaluate what they complete."""
-    with sqlite3.connect(journal_path(service.url, None)) as connection:
+    with closing(sqlite3.connect(journal_path(service.url, None))) as connection, connection:
         for name in HOSTILE:
             connection.execute("INSERT INTO records (id, status, seq, kept) VALUES (?, 'running', 1, 0)", (name,))
         connection.execute("UPDATE records SET status = '$(id)' WHERE id = 'prices-2'")
@@ -171,7 +172,7 @@ def test_a_journal_that_cannot_be_read_is_no_error(complete, state_directory, ca
 
 def test_a_journal_that_is_written_is_not_waited_for(service, complete):
     """A writer in the middle of a transaction does not hold up the shell."""
-    with sqlite3.connect(journal_path(service.url, None), isolation_level=None) as connection:
+    with closing(sqlite3.connect(journal_path(service.url, None), isolation_level=None)) as connection, connection:
         connection.execute("BEGIN IMMEDIATE")
         assert set(complete("history ", url=service.url)) == {"prices-1", "prices-2", "stock-1"}
         connection.execute("ROLLBACK")

@@ -169,9 +169,9 @@ class Overview:
                 connection.execute("DELETE FROM deliveries WHERE subscription = ?", (name,))
             for (name,) in connection.execute("SELECT name FROM subscriptions").fetchall():
                 connection.execute(
-                    "DELETE FROM deliveries WHERE subscription = ?1 AND position IN (SELECT position FROM deliveries "
-                    "WHERE subscription = ?1 AND state = 'dead' ORDER BY at DESC LIMIT -1 OFFSET ?2)",
-                    (name, MOST_DEAD),
+                    "DELETE FROM deliveries WHERE subscription = ? AND position IN (SELECT position FROM deliveries "
+                    "WHERE subscription = ? AND state = 'dead' ORDER BY at DESC LIMIT -1 OFFSET ?)",
+                    (name, name, MOST_DEAD),
                 )
             self._forget_finished(connection)
         return gone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 import stat
 from datetime import UTC, datetime, timedelta
 
@@ -112,21 +113,20 @@ async def test_a_subscription_of_a_program_that_is_gone(sqlite, path, clock):
     journal = sqlite()
     await journal.open()
     await (await subscribed(journal)).close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
             "UPDATE subscriptions SET holder = ?, held_until = ?",
             ("process 1 on elsewhere, 1", START.timestamp() + 60),
         )
     with pytest.raises(SubscriptionInUseError):
         await subscribed(journal)
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         holder = journal._holder.replace("process ", "process 99999999")
         connection.execute("UPDATE subscriptions SET holder = ?", (f"{holder}, 1",))
     await (await subscribed(journal)).close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE subscriptions SET holder = 'process 1 on elsewhere, 1', held_until = 0")
     await subscribed(journal)
-    connection.close()
 
 
 async def test_a_crashed_monitor_leaves_nothing_in_use(sqlite):

@@ -1,7 +1,7 @@
 """A Sphinx extension: tables and drawings that are made of the program when the documentation is built.
 
 A page says where with an empty fenced block: `model-diagram`, `model-verdicts`, `model-paths`, `commands`,
-`environment`, `exit-codes`, `error-tree` or `examples` in braces.
+`environment`, `exit-codes`, `error-tree`, `examples` or `contributing` in braces.
 """
 
 from __future__ import annotations
@@ -157,6 +157,12 @@ def examples() -> str:
     return re.sub(r"\]\((?!https?:|[./#])", "](../examples/", text)
 
 
+def contributing() -> str:
+    """Return how to contribute, its links being those of a page: files of the root have pages of the same names."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("](docs/", "](")
+    return re.sub(r"\]\(([A-Z]+\.md)", lambda match: f"]({match[1].lower()}", text)
+
+
 MAKERS: Final[dict[str, Callable[[], str]]] = {
     "model-diagram": diagram,
     "model-verdicts": verdicts,
@@ -166,6 +172,7 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
     "exit-codes": exit_codes,
     "error-tree": error_tree,
     "examples": examples,
+    "contributing": contributing,
 }
 
 

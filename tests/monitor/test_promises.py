@@ -35,7 +35,7 @@ def options():
 async def test_the_intent_is_on_the_disk_when_the_request_arrives(tmp_path):
     """While the service has the request in hand, another process would find the intent in the journal."""
     path = tmp_path / "journal.db"
-    faults = Faults(slow=When(every=1, only="/pause"), slow_s=2.0)
+    faults = Faults(slow=When(every=1, only="/pause"), slow_s=4.0)
 
     def written():
         with closing(sqlite3.connect(path)) as connection:
@@ -47,7 +47,7 @@ async def test_the_intent_is_on_the_disk_when_the_request_arrives(tmp_path):
         Monitor(service.url, service.token, journal=path, **options()) as monitor,
     ):
         pausing = asyncio.create_task(monitor.pause("long"))
-        await true(lambda: posts(service))
+        await true(lambda: service.executions()["long"] == "paused")  # it has arrived; its answer takes longer
         assert "action_sent" in written()
         assert "action_accepted" not in written()
         assert (await pausing).status == "paused"

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from titan_state import Execution, Lifecycle, Tracker
 from titan_state.core.planner import Planner
-from titan_state.core.record import Record
-from titan_state.core.window import Shown
+from titan_state.core.planning.window import Shown
+from titan_state.core.tracking.record import Record
 
 SEED = 20_260
 LIVE = 100_000

@@ -35,7 +35,7 @@ from nats.js.errors import KeyWrongLastSequenceError
 
 from titan_state import Handlers, Subscriber
 from titan_state.core.events import Event
-from titan_state.core.state import Row
+from titan_state.core.tracking.state import Row
 from titan_state.journal.base import Commit
 from titan_state.journal.nats import NatsJournal
 from titan_state.journal.nats.layout import Layout

@@ -25,10 +25,10 @@ from titan_state.clock import SystemClock
 from titan_state.core.codec import written
 from titan_state.core.events import Event
 from titan_state.core.lifecycle import DEFAULT_TERMINAL
-from titan_state.core.state import Row, State
+from titan_state.core.tracking.state import Row, State
 from titan_state.journal.base import Commit
 from titan_state.journal.sqlite import SqliteJournal
-from titan_state.monitor.dispatcher import Dispatcher
+from titan_state.monitor.delivery.dispatcher import Dispatcher
 
 SEED = 20_260
 EVENTS = 6_000

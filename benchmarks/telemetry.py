@@ -34,8 +34,8 @@ from titan_state.client.service import TaskService
 from titan_state.clock import SystemClock
 from titan_state.journal.base import Commit
 from titan_state.journal.memory import MemoryJournal
-from titan_state.monitor import calling, lane
-from titan_state.monitor.dispatcher import Dispatcher
+from titan_state.monitor.delivery import calling, lane
+from titan_state.monitor.delivery.dispatcher import Dispatcher
 from titan_state.telemetry import OpenTelemetry
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from titan_state import AnomalyCleared, AnomalyDetected, AnomalyKind, Event, Lifecycle, ResultsReady, Transitioned
 from titan_state.core.anomalies import RULES
-from titan_state.core.results import RESULT_STATUSES
+from titan_state.core.tracking.results import RESULT_STATUSES
 
 FORCING = (AnomalyKind.ILLEGAL_MOVE, AnomalyKind.LEFT_TERMINAL)
 

@@ -24,7 +24,7 @@ TEXT = {".py", ".md", ".toml", ".cfg", ".ini", ".yml", ".yaml", ".json", ".txt",
 MOST_LINES = 320
 LONGER = {
     "errors.py": 480,  # one tree, drawn in one place
-    "core/tracker.py": 355,  # the door to all that is known
+    "core/tracker.py": 365,  # the door to all that is known
     "core/budget.py": 330,  # everything that decides whether a request may be sent
     "client/service.py": 325,  # every endpoint in one place
     "monitor/runtime.py": 345,  # what a monitor is made of, put together in one place

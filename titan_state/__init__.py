@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
 
-    from titan_state.client.files import SavedFile as SavedFile
+    from titan_state.client.loading.files import SavedFile as SavedFile
     from titan_state.client.output_options import LoadOptions as LoadOptions
     from titan_state.client.output_options import SaveOptions as SaveOptions
     from titan_state.client.outputs import Outputs as Outputs
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from titan_state.core.events import ResultsReady as ResultsReady
     from titan_state.core.events import Transitioned as Transitioned
     from titan_state.core.execution import Execution as Execution
-    from titan_state.core.explanation import Explanation as Explanation
     from titan_state.core.lifecycle import Action as Action
     from titan_state.core.lifecycle import Lifecycle as Lifecycle
     from titan_state.core.lifecycle import Move as Move
     from titan_state.core.lifecycle import Status as Status
     from titan_state.core.lifecycle import Verdict as Verdict
+    from titan_state.core.planning.explanation import Explanation as Explanation
     from titan_state.core.tracker import Tracker as Tracker
     from titan_state.errors import ActionOutcomeUnknownError as ActionOutcomeUnknownError
     from titan_state.errors import ActionRejectedError as ActionRejectedError
@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     from titan_state.journal.memory import MemoryJournal as MemoryJournal
     from titan_state.journal.nats import NatsJournal as NatsJournal
     from titan_state.journal.sqlite import SqliteJournal as SqliteJournal
-    from titan_state.monitor.calling import current_delivery as current_delivery
+    from titan_state.monitor.delivery.calling import current_delivery as current_delivery
     from titan_state.monitor.handlers import Handlers as Handlers
     from titan_state.monitor.health import Health as Health
     from titan_state.monitor.monitor import Monitor as Monitor
@@ -98,7 +98,7 @@ if TYPE_CHECKING:
     from titan_state.monitor.subscriber import Subscriber as Subscriber
 
 _HOMES = {
-    "client.files": ("SavedFile",),
+    "client.loading.files": ("SavedFile",),
     "client.output_options": ("LoadOptions", "SaveOptions"),
     "client.outputs": ("Outputs",),
     "client.profile": ("ServiceProfile",),
@@ -121,7 +121,7 @@ _HOMES = {
         "Transitioned",
     ),
     "core.execution": ("Execution",),
-    "core.explanation": ("Explanation",),
+    "core.planning.explanation": ("Explanation",),
     "core.lifecycle": ("Action", "Lifecycle", "Move", "Status", "Verdict"),
     "core.tracker": ("Tracker",),
     "errors": (
@@ -175,7 +175,7 @@ _HOMES = {
     "journal.memory": ("MemoryJournal",),
     "journal.nats": ("NatsJournal",),
     "journal.sqlite": ("SqliteJournal",),
-    "monitor.calling": ("current_delivery",),
+    "monitor.delivery.calling": ("current_delivery",),
     "monitor.handlers": ("Handlers",),
     "monitor.health": ("Health",),
     "monitor.monitor": ("Monitor",),

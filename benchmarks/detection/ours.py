@@ -11,9 +11,9 @@ from detection.world import EPOCH, World
 from titan_state import RequestBudget, Tracker, Transitioned
 from titan_state.core.budget import Priority
 from titan_state.core.planner import Planner
-from titan_state.core.reads import ListPage
-from titan_state.core.retention import Baseline
-from titan_state.core.window import Shown
+from titan_state.core.planning.reads import ListPage
+from titan_state.core.planning.window import Shown
+from titan_state.core.tracking.retention import Baseline
 
 LATENCY_S = 0.05
 """How long an answer takes; the service looks at its executions half-way."""

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from titan_state import ConfigurationError, OutputExistsError
-from titan_state.client import files, parts
-from titan_state.client.files import BATCH, SavedFile, Target, safe_name
-from titan_state.client.parts import WRITERS
+from titan_state.client.loading import files, parts
+from titan_state.client.loading.files import BATCH, SavedFile, Target, safe_name
+from titan_state.client.loading.parts import WRITERS
 
 HOSTILE = [
     "../../etc/passwd",
@@ -189,7 +189,7 @@ def test_a_killed_process_leaves_no_half_file(tmp_path):
     """After SIGKILL nothing has the name; the part that is left is taken over by whoever writes the file next."""
     program = """
         import asyncio, pathlib, sys
-        from titan_state.client.files import BATCH, Target
+        from titan_state.client.loading.files import BATCH, Target
 
         async def main():
             async with Target(pathlib.Path(sys.argv[1]), name="output") as target:

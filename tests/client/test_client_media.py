@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from titan_state import ConfigurationError, ForeignOriginError, NotFoundError, ServiceError, ServiceProfile
-from titan_state.client.media import media_urls, medium_of
+from titan_state.client.loading.media import media_urls, medium_of
 from titan_state.emulator import Plan, Scenario, Step
 
 DONE = Plan(id="done", task_id="t", steps=[Step("running"), Step("completed")], rows=4)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from titan_state.client import rows_csv, rows_json
-from titan_state.client.rows import MAX_ROW, parser_for
+from titan_state.client.loading import rows_csv, rows_json
+from titan_state.client.loading.rows import MAX_ROW, parser_for
 from titan_state.errors import BodyTooLargeError, ConfigurationError, PayloadError
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=8)

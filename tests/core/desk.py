@@ -5,8 +5,8 @@ from __future__ import annotations
 from scene import Scene
 
 from titan_state.core.planner import Planner
-from titan_state.core.reads import ListPage
-from titan_state.core.window import Shown
+from titan_state.core.planning.reads import ListPage
+from titan_state.core.planning.window import Shown
 
 ALL = ListPage(None, 0)
 NEXT = ListPage(None, 1)

@@ -9,9 +9,9 @@ from desk import Desk
 
 from titan_state import Execution
 from titan_state.core.planner import Planner
-from titan_state.core.reads import ListPage
-from titan_state.core.retention import Baseline
-from titan_state.core.window import Shown
+from titan_state.core.planning.reads import ListPage
+from titan_state.core.planning.window import Shown
+from titan_state.core.tracking.retention import Baseline
 
 
 class MovingList(Desk):

@@ -8,7 +8,7 @@ import attrs
 
 from titan_state import Tracker
 from titan_state.core.events import Event
-from titan_state.core.state import SINCE, Row, State
+from titan_state.core.tracking.state import SINCE, Row, State
 
 
 class Store:

@@ -8,7 +8,7 @@ from typing import Any
 from titan_state import Action, AnomalyCleared, AnomalyDetected, AnomalyKind, Execution, Thresholds, Tracker
 from titan_state.core.events import Event, Transitioned
 from titan_state.core.lifecycle import Lifecycle
-from titan_state.core.results import RESULT_STATUSES
+from titan_state.core.tracking.results import RESULT_STATUSES
 
 
 def date(seconds: float) -> datetime:

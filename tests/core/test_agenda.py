@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from titan_state.core.agenda import LEAST_PRICE, Agenda
+from titan_state.core.planning.agenda import LEAST_PRICE, Agenda
 
 
 @pytest.fixture

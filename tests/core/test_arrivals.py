@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from titan_state.core.arrivals import DOUBTS, RECENT_S, USUAL_S, Arrivals
+from titan_state.core.planning.arrivals import DOUBTS, RECENT_S, USUAL_S, Arrivals
 
 
 def front(arrivals: Arrivals, at: float, *, total: int | None = None, fresh: int = 0) -> float:

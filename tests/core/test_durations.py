@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from titan_state.core.durations import MOST_TASKS, OTHERWISE_S, REMEMBERED, TYPICAL_S, Curve, Durations
+from titan_state.core.tracking.durations import MOST_TASKS, OTHERWISE_S, REMEMBERED, TYPICAL_S, Curve, Durations
 
 
 def stays(durations, task, lengths, status="running"):
@@ -69,7 +69,7 @@ def test_what_a_task_did_long_ago_counts_less():
 
 def test_too_many_tasks_share_one_sample(monkeypatch):
     """A service that names tasks without end does not fill the memory."""
-    monkeypatch.setattr("titan_state.core.durations.MOST_TASKS", 3)
+    monkeypatch.setattr("titan_state.core.tracking.durations.MOST_TASKS", 3)
     assert MOST_TASKS > 3
     durations = Durations()
     for number in range(10):

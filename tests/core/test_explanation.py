@@ -6,7 +6,7 @@ import pytest
 from moving import MovingList
 
 from titan_state import ConfigurationError
-from titan_state.core.explanation import REMEMBERED, estimate
+from titan_state.core.planning.explanation import REMEMBERED, estimate
 
 
 def test_each_request_is_explained():

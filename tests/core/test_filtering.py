@@ -7,7 +7,7 @@ import random
 import pytest
 from moving import MovingList
 
-from titan_state.core.reads import ListPage, Scope
+from titan_state.core.planning.reads import ListPage, Scope
 
 RUNNING = Scope(None, "running")
 

@@ -8,9 +8,9 @@ import attrs
 import pytest
 from moving import MovingList
 
-from titan_state.core.listing import Listing
-from titan_state.core.reads import ListPage
-from titan_state.core.window import Shown
+from titan_state.core.planning.listing import Listing
+from titan_state.core.planning.reads import ListPage
+from titan_state.core.planning.window import Shown
 
 
 @pytest.mark.parametrize("tells_total", [True, False])

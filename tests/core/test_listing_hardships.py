@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moving import MovingList
 
-from titan_state.core.lists import PATROL
-from titan_state.core.reads import ListPage, Scope
+from titan_state.core.planning.lists import PATROL
+from titan_state.core.planning.reads import ListPage, Scope
 
 
 def singles(world):

@@ -9,10 +9,10 @@ import pytest
 from scene import Scene
 
 from titan_state import Execution
-from titan_state.core.durations import Curve
-from titan_state.core.outlook import ACTION_RATE, Forecast
-from titan_state.core.record import Intent, Record
-from titan_state.core.retention import Baseline
+from titan_state.core.tracking.durations import Curve
+from titan_state.core.tracking.outlook import ACTION_RATE, Forecast
+from titan_state.core.tracking.record import Intent, Record
+from titan_state.core.tracking.retention import Baseline
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ import pytest
 from desk import Desk
 
 from titan_state.core.budget import Priority
-from titan_state.core.reads import ListPage
+from titan_state.core.planning.reads import ListPage
 
 
 @pytest.fixture

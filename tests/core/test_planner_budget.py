@@ -14,8 +14,8 @@ from moving import MovingList
 
 from titan_state import RequestBudget
 from titan_state.core.budget import LARGEST, Priority
-from titan_state.core.reads import ListPage
-from titan_state.core.singles import LONGEST_S, ROUNDS
+from titan_state.core.planning.reads import ListPage
+from titan_state.core.planning.singles import LONGEST_S, ROUNDS
 
 HEADERS = st.tuples(st.none() | st.integers(20, 400), st.none() | st.integers(0, 400))
 

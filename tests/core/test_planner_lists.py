@@ -10,7 +10,7 @@ from math import inf
 import pytest
 from desk import ALL, NEXT, Desk, live
 
-from titan_state.core.reads import ListPage
+from titan_state.core.planning.reads import ListPage
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from titan_state import Execution
-from titan_state.core.reads import ListPage
-from titan_state.core.window import Shown
+from titan_state.core.planning.reads import ListPage
+from titan_state.core.planning.window import Shown
 from titan_state.monitor.watches import Watches
 
 TASKS = {"a": "t", "b": "t", "c": "t", "d": "u", "e": "u", "f": None}

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from scene import Scene, cleared, date, raised
 
 from titan_state import AnomalyKind, Execution, ResultsReady, Thresholds, Tracker
-from titan_state.core import results as module
 from titan_state.core.budget import Priority
 from titan_state.core.codec import read, written
 from titan_state.core.events import LONGEST_METADATA
-from titan_state.core.intervals import FIRST_LOOK_S, LONGEST_GAP_S, gap_s
-from titan_state.core.reads import ListPage, ResultsOf
-from titan_state.core.results import GIVE_UP_S, RESULT_STATUSES, Results
+from titan_state.core.planning.reads import ListPage, ResultsOf
+from titan_state.core.tracking import results as module
+from titan_state.core.tracking.intervals import FIRST_LOOK_S, LONGEST_GAP_S, gap_s
+from titan_state.core.tracking.results import GIVE_UP_S, RESULT_STATUSES, Results
 
 OVERDUE = AnomalyKind.RESULTS_OVERDUE
 

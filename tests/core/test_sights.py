@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from titan_state import Execution, Lifecycle, Thresholds, Tracker
-from titan_state.core.record import Record
-from titan_state.core.retention import Baseline
-from titan_state.core.sights import Sight, of_row
+from titan_state.core.tracking.record import Record
+from titan_state.core.tracking.retention import Baseline
+from titan_state.core.tracking.sights import Sight, of_row
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 ZERO = EPOCH.timestamp()

@@ -8,9 +8,9 @@ from math import inf
 import pytest
 from moving import MovingList
 
-from titan_state.core.reads import ListPage
-from titan_state.core.sizes import AGAIN_S, Sizes
-from titan_state.core.window import Shown
+from titan_state.core.planning.reads import ListPage
+from titan_state.core.planning.sizes import AGAIN_S, Sizes
+from titan_state.core.planning.window import Shown
 
 PAGE = ListPage(None, 1)
 

@@ -8,8 +8,8 @@ from reborn import Store
 from scene import Scene, cleared, date, moved, raised
 
 from titan_state import Action, ActionUnknown, AnomalyKind, Execution, Lifecycle, Move, Thresholds, Tracker
-from titan_state.core.retention import Baseline
-from titan_state.core.state import FIELDS, State
+from titan_state.core.tracking.retention import Baseline
+from titan_state.core.tracking.state import FIELDS, State
 
 THRESHOLDS = Thresholds(blind_s=None, stuck_queued_s=60.0)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from titan_state import Execution, PayloadError, Tracker
-from titan_state.core.retention import Baseline
+from titan_state.core.tracking.retention import Baseline
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 EARLY = "2025-12-01T00:00:00Z"

@@ -7,7 +7,7 @@ from scene import Scene, date, moved
 
 from titan_state import Execution, Status, Tracker
 from titan_state.core.events import Transitioned
-from titan_state.core.retention import Baseline
+from titan_state.core.tracking.retention import Baseline
 
 BEGAN = 1000
 

@@ -13,7 +13,7 @@ from world import EXTENDED, LAG_S, LIFECYCLE, NAME, Dates, Look, Order, Reader, 
 
 from titan_state import Action, AnomalyDetected, AnomalyKind, Execution, Lifecycle, Status, Thresholds, Tracker
 from titan_state.core.events import Event, Transitioned
-from titan_state.core.retention import Baseline
+from titan_state.core.tracking.retention import Baseline
 
 ODD = ("weird", "odd")
 THRESHOLDS = Thresholds(stuck_queued_s=None, blind_s=None, retention_s=1e6)

@@ -10,8 +10,8 @@ import pytest
 from scene import Scene, cleared, date, moved, raised
 
 from titan_state import AnomalyKind, Execution
-from titan_state.core.record import Record
-from titan_state.core.retention import Baseline, Retention
+from titan_state.core.tracking.record import Record
+from titan_state.core.tracking.retention import Baseline, Retention
 
 KEPT_S = 900.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from titan_state.core.sights import Sight
+from titan_state.core.tracking.sights import Sight
 from titan_state.dashboard.board import Board
 
 

@@ -20,7 +20,7 @@ from titan_state import (
     Thresholds,
     Transitioned,
 )
-from titan_state.core.sights import Sight
+from titan_state.core.tracking.sights import Sight
 from titan_state.dashboard import hub as hubs
 from titan_state.dashboard import news
 from titan_state.dashboard.details import details

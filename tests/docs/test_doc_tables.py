@@ -11,7 +11,7 @@ from documents import NAMED, ROOT
 
 from titan_state import Lifecycle, Outputs, ServiceProfile
 from titan_state.core.anomalies import RULES
-from titan_state.monitor.callbacks import Options
+from titan_state.monitor.delivery.callbacks import Options
 from titan_state.monitor.handlers import Handler, Registry
 
 OUTPUTS = NAMED["docs/outputs.md"]

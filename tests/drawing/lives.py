@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, fromstring
 
 from titan_state import Action, Execution, Lifecycle, Thresholds, Tracker
-from titan_state.core.results import RESULT_STATUSES
 from titan_state.core.timeline import Timeline
+from titan_state.core.tracking.results import RESULT_STATUSES
 
 NOON = 1_795_780_800.0
 """2026-11-27 12:00:00 UTC."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 import stat
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -19,8 +19,8 @@ from titan_state import (
     JournalVersionError,
     SubscriptionInUseError,
 )
-from titan_state.core.retention import Baseline
-from titan_state.core.state import FIELDS, State
+from titan_state.core.tracking.retention import Baseline
+from titan_state.core.tracking.state import FIELDS, State
 from titan_state.journal import overview
 from titan_state.journal.address import journal_of
 from titan_state.journal.base import Commit

@@ -9,7 +9,7 @@ from titan_state.core.events import Event
 from titan_state.core.lifecycle import DEFAULT_TERMINAL
 from titan_state.journal.base import Commit, Journal
 from titan_state.journal.memory import MemoryJournal
-from titan_state.monitor.dispatcher import Dispatcher
+from titan_state.monitor.delivery.dispatcher import Dispatcher
 from titan_state.testing import ManualClock
 
 

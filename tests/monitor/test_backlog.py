@@ -13,8 +13,8 @@ from titan_state import Handlers, TemporaryError
 from titan_state.clock import SystemClock
 from titan_state.journal.base import Commit
 from titan_state.journal.sqlite import SqliteJournal
-from titan_state.monitor import feed as feeds
-from titan_state.monitor.lane import LONGEST
+from titan_state.monitor.delivery import feed as feeds
+from titan_state.monitor.delivery.lane import LONGEST
 
 EXECUTIONS, EACH = 60, 80
 

@@ -14,8 +14,8 @@ from pace import true
 
 from titan_state import Execution, Handlers, PermanentError, TemporaryError
 from titan_state.core.events import Transitioned
-from titan_state.monitor.dispatcher import NAMED
-from titan_state.monitor.feed import SIDE_BY_SIDE
+from titan_state.monitor.delivery.dispatcher import NAMED
+from titan_state.monitor.delivery.feed import SIDE_BY_SIDE
 from titan_state.testing import ManualClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from titan_state import (
     Monitor,
     Subscriber,
 )
-from titan_state.core.state import FIELDS, State
+from titan_state.core.tracking.state import FIELDS, State
 from titan_state.emulator import Plan, Step
 from titan_state.errors import ConnectionFailedError
 from titan_state.journal.memory import MemoryJournal

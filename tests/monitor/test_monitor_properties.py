@@ -29,7 +29,7 @@ from titan_state import (
     Transitioned,
 )
 from titan_state.core.lifecycle import Lifecycle
-from titan_state.core.results import RESULT_STATUSES
+from titan_state.core.tracking.results import RESULT_STATUSES
 from titan_state.emulator import Faults, Plan, Scenario, Task, TaskServiceEmulator
 from titan_state.testing import ManualClock
 

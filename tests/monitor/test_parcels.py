@@ -21,8 +21,8 @@ from titan_state import (
     Tracker,
     Transitioned,
 )
-from titan_state.core.retention import Baseline
-from titan_state.core.state import KEPT, SEQ, STATUS, Row, State
+from titan_state.core.tracking.retention import Baseline
+from titan_state.core.tracking.state import KEPT, SEQ, STATUS, Row, State
 from titan_state.monitor.parcels import Parcel, parcel
 
 NAMES = ("a", "b", "c")

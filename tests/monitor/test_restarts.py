@@ -25,10 +25,10 @@ from titan_state import (
     TemporaryError,
     Thresholds,
 )
-from titan_state.core.retention import Baseline
+from titan_state.core.tracking.retention import Baseline
 from titan_state.emulator import Faults, Plan, Step, TaskServiceEmulator
 from titan_state.journal.sqlite import SqliteJournal
-from titan_state.monitor.calling import current_delivery
+from titan_state.monitor.delivery.calling import current_delivery
 
 
 @pytest.fixture

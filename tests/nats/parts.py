@@ -13,7 +13,7 @@ import pytest
 
 from titan_state import Execution, Transitioned
 from titan_state.clock import SystemClock
-from titan_state.core.state import FIELDS, Row
+from titan_state.core.tracking.state import FIELDS, Row
 from titan_state.errors import JournalUnavailableError
 from titan_state.journal.base import Commit
 from titan_state.journal.nats import link, reading, stream

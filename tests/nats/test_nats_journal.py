@@ -23,7 +23,7 @@ from titan_state import (
     RequestBudget,
     Subscriber,
 )
-from titan_state.core.retention import Baseline
+from titan_state.core.tracking.retention import Baseline
 from titan_state.emulator import Plan, Step, TaskServiceEmulator
 from titan_state.errors import JournalDamagedError, JournalVersionError
 from titan_state.journal.base import Commit, Delivery

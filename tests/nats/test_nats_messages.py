@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from titan_state import Action, AnomalyDetected, AnomalyKind, Execution, PayloadError, Severity, Transitioned
 from titan_state.core.events import LONGEST_METADATA, ActionSent, ResultsReady
-from titan_state.core.retention import Baseline
-from titan_state.core.state import FIELDS, FINAL
+from titan_state.core.tracking.retention import Baseline
+from titan_state.core.tracking.state import FIELDS, FINAL
 from titan_state.journal.nats.messages import (
     Head,
     event_read,

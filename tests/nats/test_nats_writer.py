@@ -16,8 +16,8 @@ from proxy import BATCH, COMMIT, Proxy, between
 from titan_state import Execution, JournalError, LeadershipLostError, Tracker
 from titan_state.clock import SystemClock
 from titan_state.core.events import Event
-from titan_state.core.retention import Baseline
-from titan_state.core.state import State
+from titan_state.core.tracking.retention import Baseline
+from titan_state.core.tracking.state import State
 from titan_state.errors import JournalDamagedError, JournalUnavailableError
 from titan_state.journal.base import Commit
 from titan_state.journal.nats import NatsJournal

@@ -20,7 +20,7 @@ from titan_state import Execution, Handlers, SqliteJournal, TemporaryError, Tran
 from titan_state.clock import SystemClock
 from titan_state.errors import ConfigurationError
 from titan_state.journal.base import Commit
-from titan_state.monitor.dispatcher import Dispatcher
+from titan_state.monitor.delivery.dispatcher import Dispatcher
 from titan_state.service.commands import CommandError, command_handler
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

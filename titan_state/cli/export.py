@@ -22,7 +22,7 @@ from titan_state.cli.hindrance import Hindrance, said
 from titan_state.cli.media import media_in, named
 from titan_state.cli.output import emit, emit_json, remark, trace
 from titan_state.cli.running import side_by_side
-from titan_state.client.files import Target, safe_name
+from titan_state.client.loading.files import Target, safe_name
 from titan_state.client.output_options import IN_PARALLEL, WAIT_S
 from titan_state.errors import (
     ConfigurationError,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from titan_state.cli.bars import Bars
     from titan_state.cli.connection import Connection
-    from titan_state.client.files import IfExists, SavedFile
+    from titan_state.client.loading.files import IfExists, SavedFile
     from titan_state.client.output_options import Format
     from titan_state.client.outputs import Outputs
     from titan_state.monitor.monitor import Monitor

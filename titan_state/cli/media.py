@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import IO, TYPE_CHECKING, Final
 
-from titan_state.client.media import medium_of
-from titan_state.client.rows import parser_for
+from titan_state.client.loading.media import medium_of
+from titan_state.client.loading.rows import parser_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from titan_state.client.loading.rows import RowParser
     from titan_state.client.outputs import Outputs
-    from titan_state.client.rows import RowParser
     from titan_state.client.service import TaskService
 
 CHUNK: Final = 1024 * 1024

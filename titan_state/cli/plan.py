@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from titan_state.cli.output import emit, emit_json
-from titan_state.core.explanation import estimate
+from titan_state.core.planning.explanation import estimate
 
 if TYPE_CHECKING:
     from titan_state.monitor.monitor import Monitor

@@ -16,10 +16,10 @@ from titan_state.cli.exits import Exit
 from titan_state.cli.journal import opened
 from titan_state.cli.named import require_ids
 from titan_state.cli.output import emit, remark
-from titan_state.client.files import Target
+from titan_state.client.loading.files import Target
 from titan_state.core.lifecycle import Lifecycle
-from titan_state.core.state import FIELDS
 from titan_state.core.timeline import Timeline
+from titan_state.core.tracking.state import FIELDS
 from titan_state.drawing.dot import model_dot
 from titan_state.drawing.model import model_svg
 from titan_state.drawing.report import Chapter, Imprint, report_page

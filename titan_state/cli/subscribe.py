@@ -17,7 +17,7 @@ from titan_state.cli.journal import age_of, place
 from titan_state.cli.service import hide
 from titan_state.errors import ConfigurationError, JournalUnavailableError, shorten
 from titan_state.journal.base import BEGINNING, NOW
-from titan_state.monitor.callbacks import Options
+from titan_state.monitor.delivery.callbacks import Options
 from titan_state.monitor.handlers import Handlers
 from titan_state.monitor.subscriber import Subscriber
 from titan_state.service.commands import AT_ONCE, command_handler

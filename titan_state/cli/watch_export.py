@@ -30,12 +30,12 @@ from titan_state.errors import (
     TitanStateError,
     shorten,
 )
-from titan_state.monitor.calling import current_delivery
+from titan_state.monitor.delivery.calling import current_delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from titan_state.client.files import SavedFile
+    from titan_state.client.loading.files import SavedFile
     from titan_state.client.output_options import Format
     from titan_state.core.events import Event
     from titan_state.monitor.monitor import Monitor

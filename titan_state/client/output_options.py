@@ -7,7 +7,7 @@ from datetime import timedelta
 from math import inf
 from typing import Any, Final, Literal, TypedDict
 
-from titan_state.client.files import IfExists
+from titan_state.client.loading.files import IfExists
 from titan_state.client.readings import Reading, ResultMetadata
 from titan_state.clock import seconds_of
 from titan_state.errors import ConfigurationError, ResultsNotReadyError, shorten

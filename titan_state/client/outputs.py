@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args
 import attrs
 
 from titan_state.client.address import segment
-from titan_state.client.datasets import read_datasets
-from titan_state.client.downloads import Download
-from titan_state.client.files import SavedFile, Target, safe_name
-from titan_state.client.media import media_urls, medium_of
+from titan_state.client.loading.datasets import read_datasets
+from titan_state.client.loading.downloads import Download
+from titan_state.client.loading.files import SavedFile, Target, safe_name
+from titan_state.client.loading.media import media_urls, medium_of
+from titan_state.client.loading.replay import Replay
+from titan_state.client.loading.results import metadata_of, pending_story
+from titan_state.client.loading.rows import parser_for
 from titan_state.client.output_options import (
     MAX_FILE,
     RETRIES,
@@ -34,12 +37,9 @@ from titan_state.client.output_options import (
     whole_number,
 )
 from titan_state.client.readings import Dataset, Reading, ResultMetadata
-from titan_state.client.replay import Replay
-from titan_state.client.results import metadata_of, pending_story
-from titan_state.client.rows import parser_for
 from titan_state.clock import seconds_of
 from titan_state.core.budget import Priority
-from titan_state.core.intervals import look_within
+from titan_state.core.tracking.intervals import look_within
 from titan_state.errors import (
     ConfigurationError,
     ResponseError,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import attrs
 
 from titan_state.client.address import origin_of
-from titan_state.core.results import RESULT_STATUSES
+from titan_state.core.tracking.results import RESULT_STATUSES
 from titan_state.errors import ConfigurationError, shorten
 
 

@@ -13,10 +13,10 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from titan_state.core.budget import Priority
-from titan_state.core.explanation import REMEMBERED, Explanation, Request
-from titan_state.core.filtering import Filtering
-from titan_state.core.listing import FRONT
-from titan_state.core.reads import Choice, ListPage, ResultsOf, Scope, Target
+from titan_state.core.planning.explanation import REMEMBERED, Explanation, Request
+from titan_state.core.planning.filtering import Filtering
+from titan_state.core.planning.listing import FRONT
+from titan_state.core.planning.reads import Choice, ListPage, ResultsOf, Scope, Target
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -12,14 +12,26 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from titan_state.core.anomalies import AnomalyKind, Thresholds
-from titan_state.core.chronicle import UNIX_EPOCH
 from titan_state.core.events import ActionAccepted, ActionSent, ActionUnknown, Event
-from titan_state.core.intents import answered, withdraw
-from titan_state.core.judge import Judge
-from titan_state.core.knowledge import Knowledge
 from titan_state.core.lifecycle import Action, Lifecycle
-from titan_state.core.record import UNSEEN, Intent, Record
-from titan_state.core.state import ENDED, IN_FULL, KEPT, RARE, SINCE, STATUS, State, freeze, freeze_note, note_of, thaw
+from titan_state.core.tracking.chronicle import UNIX_EPOCH
+from titan_state.core.tracking.intents import answered, withdraw
+from titan_state.core.tracking.judge import Judge
+from titan_state.core.tracking.knowledge import Knowledge
+from titan_state.core.tracking.record import UNSEEN, Intent, Record
+from titan_state.core.tracking.state import (
+    ENDED,
+    IN_FULL,
+    KEPT,
+    RARE,
+    SINCE,
+    STATUS,
+    State,
+    freeze,
+    freeze_note,
+    note_of,
+    thaw,
+)
 from titan_state.errors import shorten
 
 if TYPE_CHECKING:
@@ -27,8 +39,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from titan_state.core.execution import Execution
-    from titan_state.core.retention import Baseline
-    from titan_state.core.state import Row
+    from titan_state.core.tracking.retention import Baseline
+    from titan_state.core.tracking.state import Row
 
 
 class Tracker(Knowledge):

@@ -11,7 +11,7 @@ from titan_state.monitor.survey import MOST_LIVE, MOST_NOTED
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from titan_state.core.sights import Sight
+    from titan_state.core.tracking.sights import Sight
 
 MOST_FINISHED: Final = MOST_NOTED
 """How many finished executions are kept on the board; beyond that those that ended first are left out."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from titan_state.core.events import Event
     from titan_state.core.execution import Execution
-    from titan_state.core.sights import Sight
+    from titan_state.core.tracking.sights import Sight
     from titan_state.dashboard.sources import Source
 
 MOST_EVENTS: Final = 500

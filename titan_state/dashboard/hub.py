@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
-    from titan_state.core.sights import Sight
+    from titan_state.core.tracking.sights import Sight
     from titan_state.dashboard.sources import Source
 
 logger = logging.getLogger("titan_state.dashboard")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from titan_state.core.events import Event
-    from titan_state.core.sights import Sight
+    from titan_state.core.tracking.sights import Sight
     from titan_state.dashboard.sources import Source
     from titan_state.monitor.survey import Survey, Watched
 

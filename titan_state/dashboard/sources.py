@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 from titan_state.client.profile import ServiceProfile
 from titan_state.core.lifecycle import Action, Lifecycle, Verdict
 from titan_state.core.redaction import redacted
-from titan_state.core.sights import of_row
+from titan_state.core.tracking.sights import of_row
 from titan_state.errors import ConfigurationError, MonitorClosedError, PayloadError
 from titan_state.monitor.local import NOT_UNDERSTOOD, leading_monitor
 from titan_state.monitor.survey import Known, Mark, Survey
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from titan_state.client.output_options import Format
     from titan_state.client.readings import ResultMetadata
     from titan_state.core.execution import Execution
-    from titan_state.core.sights import Sight
+    from titan_state.core.tracking.sights import Sight
     from titan_state.journal.base import Journal
     from titan_state.monitor.local import LocalMonitor
     from titan_state.monitor.monitor import Monitor

@@ -16,8 +16,8 @@ from typing import Any, Final, Literal, Protocol
 import attrs
 
 from titan_state.core.events import Event
-from titan_state.core.retention import Baseline
-from titan_state.core.state import Row, State
+from titan_state.core.tracking.retention import Baseline
+from titan_state.core.tracking.state import Row, State
 
 Since = Literal["now", "beginning"] | datetime
 """Where a subscription begins that is new: at the end of the log, at its beginning, or at a time."""
@@ -38,8 +38,8 @@ class Commit:
         records: The rows of the executions that it changed, as they are after it.
         lists: The tasks that are watched since, None for all executions, each with its baseline; None for one that is
             watched no longer.
-        floor: See `titan_state.core.state.State`.
-        horizon: See `titan_state.core.state.State`.
+        floor: See `titan_state.core.tracking.state.State`.
+        horizon: See `titan_state.core.tracking.state.State`.
     """
 
     events: Sequence[Event] = ()
@@ -312,7 +312,7 @@ class Journal(Protocol):
     async def records(self) -> Sequence[Row]:
         """Return what is written down of every execution beside its events; nothing where nothing is durable.
 
-        The rows are those of `titan_state.core.state`, the longest unchanged first.
+        The rows are those of `titan_state.core.tracking.state`, the longest unchanged first.
         """
         ...
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from titan_state.core.state import State
+from titan_state.core.tracking.state import State
 from titan_state.errors import JournalInUseError, SubscriptionInUseError
 from titan_state.journal.base import BEGINNING, NOW, UNLIMITED, Delivery, Letter, SubscriptionState
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
-    from titan_state.core.state import Row
+    from titan_state.core.tracking.state import Row
     from titan_state.journal.base import Commit, Since
 
 KEPT: Final = 1000

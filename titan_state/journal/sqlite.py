@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
-    from titan_state.core.state import Row, State
+    from titan_state.core.tracking.state import Row, State
     from titan_state.journal.base import Commit, Letter, Since, SubscriptionState
 
 T = TypeVar("T")

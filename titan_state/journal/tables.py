@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from titan_state.core.retention import Baseline
-from titan_state.core.state import State
+from titan_state.core.tracking.retention import Baseline
+from titan_state.core.tracking.state import State
 from titan_state.errors import ConfigurationError, SubscriptionInUseError, shorten
 from titan_state.journal.store import DEAD, FULL
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from titan_state.core.events import Event
-    from titan_state.core.state import Row
+    from titan_state.core.tracking.state import Row
     from titan_state.journal.base import Commit
     from titan_state.journal.store import Store
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from titan_state.core.planner import Planner
     from titan_state.core.tracker import Tracker
     from titan_state.journal.base import Journal, SubscriptionState
-    from titan_state.monitor.dispatcher import Dispatcher
+    from titan_state.monitor.delivery.dispatcher import Dispatcher
     from titan_state.monitor.ledger import Ledger
 
 logger = logging.getLogger("titan_state.monitor")

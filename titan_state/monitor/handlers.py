@@ -13,8 +13,8 @@ import attrs
 
 from titan_state.core.lifecycle import Status
 from titan_state.errors import ConfigurationError, shorten
-from titan_state.monitor.callbacks import Options, check_callback, checked, name_of, needs_name
-from titan_state.monitor.handler import Filter, Handler
+from titan_state.monitor.delivery.callbacks import Options, check_callback, checked, name_of, needs_name
+from titan_state.monitor.delivery.handler import Filter, Handler
 from titan_state.monitor.registrars import AnomalyRegistrar, ClearedRegistrar, ResultsRegistrar, TransitionRegistrar
 
 F = TypeVar("F", bound=Callable[[Any], Any])

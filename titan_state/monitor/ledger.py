@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
-    from titan_state.core.state import State
     from titan_state.core.tracker import Tracker
+    from titan_state.core.tracking.state import State
     from titan_state.journal.base import Journal
     from titan_state.monitor.watches import Watches
 

@@ -1,7 +1,7 @@
 """Looks: asks whether results can be read, and hands what is answered to the tracker.
 
-When it is worth it is decided by the planner, what an answer means by `core/results.py`. A service that refuses to tell
-is left alone for a while: without its results, everything else goes on.
+When it is worth it is decided by the planner, what an answer means by `core/tracking/results.py`. A service that
+refuses to tell is left alone for a while: without its results, everything else goes on.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from titan_state.client.outputs import Outputs
     from titan_state.core.execution import Execution
-    from titan_state.core.explanation import Explanation
+    from titan_state.core.planning.explanation import Explanation
     from titan_state.monitor.streams import EventStream
     from titan_state.monitor.survey import Known, Mark, Survey
 

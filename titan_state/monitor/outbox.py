@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from titan_state.clock import Clock
     from titan_state.core.events import Event
-    from titan_state.core.retention import Baseline
-    from titan_state.core.state import Row
     from titan_state.core.tracker import Tracker
+    from titan_state.core.tracking.retention import Baseline
+    from titan_state.core.tracking.state import Row
     from titan_state.journal.base import Journal
     from titan_state.monitor.watches import Watches
 

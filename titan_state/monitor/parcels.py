@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from titan_state.core.events import Transitioned
-from titan_state.core.record import UNSEEN
-from titan_state.core.state import STATUS, cut
+from titan_state.core.tracking.record import UNSEEN
+from titan_state.core.tracking.state import STATUS, cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from titan_state.core.events import Event
-    from titan_state.core.retention import Baseline
-    from titan_state.core.state import Row
+    from titan_state.core.tracking.retention import Baseline
+    from titan_state.core.tracking.state import Row
 
 
 @attrs.frozen

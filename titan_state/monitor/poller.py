@@ -19,8 +19,8 @@ from titan_state.client.retries import retry_delay
 from titan_state.clock import within
 from titan_state.core.budget import Priority
 from titan_state.core.execution import Execution
-from titan_state.core.reads import ListPage, ResultsOf
-from titan_state.core.window import Shown
+from titan_state.core.planning.reads import ListPage, ResultsOf
+from titan_state.core.planning.window import Shown
 from titan_state.errors import (
     ForbiddenError,
     InternalServiceError,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from titan_state.clock import Clock
     from titan_state.core.events import Event
     from titan_state.core.planner import Planner
-    from titan_state.core.reads import Choice, Target
+    from titan_state.core.planning.reads import Choice, Target
     from titan_state.core.tracker import Tracker
     from titan_state.monitor.looks import Looks
     from titan_state.monitor.reader import Reader

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, overload
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.events import AnomalyCleared, AnomalyDetected, ResultsReady, Transitioned
 from titan_state.errors import ConfigurationError
-from titan_state.monitor.callbacks import Options
-from titan_state.monitor.handler import Filter
+from titan_state.monitor.delivery.callbacks import Options
+from titan_state.monitor.delivery.handler import Filter
 
 if TYPE_CHECKING:
     from titan_state.monitor.handlers import Registry

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 from titan_state.client.retries import FIRST_RETRY_S
 from titan_state.core.budget import Priority
-from titan_state.core.retention import SECOND
+from titan_state.core.tracking.retention import SECOND
 from titan_state.errors import InternalServiceError, RunOutcomeUnknownError, ServiceError, TransportError, shorten
 from titan_state.monitor.outcomes import LOOKS, is_ambiguous, look_pause, unless_throttled
 

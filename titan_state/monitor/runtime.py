@@ -21,9 +21,9 @@ from titan_state.errors import MonitorClosedError
 from titan_state.journal.address import journal_of
 from titan_state.monitor.body import Body
 from titan_state.monitor.control import Control
-from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
+from titan_state.monitor.delivery.dispatcher import DeliveryCounts, Dispatcher
+from titan_state.monitor.delivery.handler import Filter
 from titan_state.monitor.figures import Figures
-from titan_state.monitor.handler import Filter
 from titan_state.monitor.handlers import Handlers, Registry
 from titan_state.monitor.ledger import Ledger
 from titan_state.monitor.looks import Looks
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from titan_state.core.events import ActionUnknown, Event
     from titan_state.instrumentation import Telemetry
     from titan_state.journal.base import Journal
-    from titan_state.monitor.callbacks import Options
+    from titan_state.monitor.delivery.callbacks import Options
 
 logger = logging.getLogger("titan_state.monitor")
 

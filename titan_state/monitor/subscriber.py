@@ -12,7 +12,7 @@ from titan_state.core.lifecycle import Lifecycle
 from titan_state.core.redaction import redacted
 from titan_state.errors import ConfigurationError, JournalUnavailableError, MonitorClosedError
 from titan_state.journal.address import journal_of
-from titan_state.monitor.dispatcher import DeliveryCounts, Dispatcher
+from titan_state.monitor.delivery.dispatcher import DeliveryCounts, Dispatcher
 from titan_state.monitor.figures import DeliveryFigures
 from titan_state.monitor.handlers import Handlers
 from titan_state.monitor.local import leading_monitor

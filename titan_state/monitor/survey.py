@@ -15,7 +15,7 @@ import attrs
 from titan_state.client.silence import Silence
 from titan_state.core.anomalies import AnomalyKind
 from titan_state.core.lifecycle import Action, Verdict
-from titan_state.core.sights import Sight
+from titan_state.core.tracking.sights import Sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from titan_state.client.service import TaskService
     from titan_state.clock import Clock
     from titan_state.core.execution import Execution
-    from titan_state.core.explanation import Explanation
+    from titan_state.core.planning.explanation import Explanation
     from titan_state.core.tracker import Tracker
     from titan_state.monitor.watches import Watches
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from titan_state.core.retention import Baseline
+from titan_state.core.tracking.retention import Baseline
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from titan_state.core.events import Event
-    from titan_state.core.state import Row, State
+    from titan_state.core.tracking.state import Row, State
     from titan_state.journal.base import Letter, Since, SubscriptionState
     from titan_state.journal.nats.lease import NatsLease
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from nats.js.kv import KeyValue
 
-    from titan_state.core.state import State
+    from titan_state.core.tracking.state import State
     from titan_state.journal.nats.parts import Parts
     from titan_state.journal.nats.settings import Settings
 

@@ -14,8 +14,8 @@ import attrs
 
 from titan_state.core import codec
 from titan_state.core.execution import NOTHING_EXTRA
-from titan_state.core.retention import Baseline
-from titan_state.core.state import FIELDS, FINAL, RARE, STATUS
+from titan_state.core.tracking.retention import Baseline
+from titan_state.core.tracking.state import FIELDS, FINAL, RARE, STATUS
 from titan_state.errors import PayloadError, shorten
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from titan_state.core.events import Event
     from titan_state.core.execution import Execution
-    from titan_state.core.state import Row
+    from titan_state.core.tracking.state import Row
 
 _LONGEST_TEXTS: Final = (10_000, 1000, 100)
 _MOST_DROPPED: Final = 100
@@ -38,8 +38,8 @@ class Head:
         epoch: How often the account has been taken over.
         mark: What tells this writing from all others.
         holder: Who leads, for messages.
-        floor: See `titan_state.core.state.State`.
-        horizon: See `titan_state.core.state.State`.
+        floor: See `titan_state.core.tracking.state.State`.
+        horizon: See `titan_state.core.tracking.state.State`.
     """
 
     epoch: int

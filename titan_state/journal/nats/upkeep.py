@@ -9,7 +9,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from titan_state.core.state import ENDED, FINAL, IN_FULL, KEPT, SEQ
+from titan_state.core.tracking.state import ENDED, FINAL, IN_FULL, KEPT, SEQ
 from titan_state.errors import JournalDamagedError, PayloadError, shorten
 from titan_state.journal.nats.consumers import all_of
 from titan_state.journal.nats.link import NO_MESSAGE

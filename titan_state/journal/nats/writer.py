@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from titan_state.core.state import State
+from titan_state.core.tracking.state import State
 from titan_state.errors import JournalDamagedError, JournalUnavailableError, LeadershipLostError, PayloadError, shorten
 from titan_state.journal.nats import batch
 from titan_state.journal.nats.link import WrongSequenceError
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from titan_state.core.events import Event
-    from titan_state.core.retention import Baseline
-    from titan_state.core.state import Row
+    from titan_state.core.tracking.retention import Baseline
+    from titan_state.core.tracking.state import Row
     from titan_state.journal.base import Commit
     from titan_state.journal.nats.layout import Layout
     from titan_state.journal.nats.link import Link

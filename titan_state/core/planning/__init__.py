@@ -1,0 +1,1 @@
+"""Planning: which request is worth sending next. Its door is `core/planner.py`."""

@@ -25,6 +25,7 @@ from titan_state import (
 from titan_state.emulator import Faults, Plan, Scenario, Step, TaskServiceEmulator
 from titan_state.emulator.faults import When
 from titan_state.monitor.looks import REST_S
+from titan_state.testing import ManualClock
 
 OVERDUE = AnomalyKind.RESULTS_OVERDUE
 
@@ -129,8 +130,9 @@ async def test_a_rule_that_is_off(service, clock):
 
 
 @pytest.mark.parametrize(("scopes", "fault"), [(["executions:read"], {}), (None, {"error_statuses": (501,)})])
-async def test_a_service_that_refuses_to_tell(clock, caplog, scopes, fault):
+async def test_a_service_that_refuses_to_tell(caplog, scopes, fault):
     """Without the scope, or the feature, results are left alone, with one warning; everything else goes on."""
+    clock = ManualClock(turns=12)  # an hour and a half in which nothing is urgent
     caplog.set_level(logging.DEBUG, "titan_state")
     faults = Faults(server_error=When(1.0, only="/results"), **fault) if fault else None
     options = {} if scopes is None else {"scopes": scopes}

@@ -258,9 +258,9 @@ async def test_broken_downloads_are_mended(emulate, connect, finish, clock, tmp_
     expected = rows_of(truth, form)
     for index in range(15):
         outputs = client.outputs("done")
-        saved = await finish(outputs.export(tmp_path / f"{index}", format=form, retries=50))
+        saved = await finish(outputs.export(tmp_path / f"{index}", format=form, retries=50), seconds=6000.0)
         assert saved.path.read_bytes() == truth
-        assert await finish(all_of(outputs.rows(format=form, retries=50))) == expected
+        assert await finish(all_of(outputs.rows(format=form, retries=50)), seconds=6000.0) == expected
     assert len(files(tmp_path)) == 15
     partial = [request for request in service.requests if request.status == 206]
     assert bool(partial) is ranges

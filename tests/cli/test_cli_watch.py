@@ -148,6 +148,16 @@ def test_emulate_prints_what_another_terminal_needs(start, titan):
     assert process.wait(timeout=30) == 130
 
 
+def test_what_emulate_plays_begins_when_it_is_looked_at(start, titan):
+    """Whoever takes their time to open another terminal misses nothing: no execution has finished before."""
+    process = start("emulate", "--speed", "50")
+    url = read_line(process, "export TITAN_API_URL=").partition("=")[2].strip()
+    token = read_line(process, "export TITAN_TOKEN=").partition("=")[2].strip()
+    assert titan("list", "--url", url, "--token", "no-such-token").exit_code == 1  # takes a second of the story or more
+    result = titan("list", "--url", url, "--token", token, "--json")
+    assert {json.loads(line)["status"] for line in result.stdout.splitlines()} == {"queued"}
+
+
 def test_an_id_that_is_not_known_is_said_to_be_looked_for(serve, titan, monkeypatch):
     """A 404 is not believed at once, and whoever waits meanwhile is told."""
     monkeypatch.setattr(hindrance, "SOUGHT_S", 0.1)

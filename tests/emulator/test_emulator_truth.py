@@ -58,6 +58,31 @@ async def test_time_begins_on_entering_and_ends_on_leaving():
     assert service.executions() == {"a": "running"}
 
 
+async def test_time_may_wait_for_the_first_request_that_is_let_in(opened, clock):
+    """With `begins_when_asked` a story is told whole to whoever looks late; one without a token does not begin it."""
+    service, client = await opened(Scenario([Plan(id="a", steps=WORK)]), begins_when_asked=True)
+    await clock.advance(60)
+    assert (await client.get("/executions/a", headers={})).status == 401
+    await clock.advance(60)
+    assert (service.time(), service.executions()) == (0, {"a": "queued"})
+    began = clock.now()
+    assert await client.status("a") == "queued"
+    await clock.advance(1)
+    assert await client.status("a") == "running"
+    assert [entry.wall for entry in service.history("a")] == [began, began + timedelta(seconds=1)]
+
+
+async def test_a_request_after_leaving_begins_no_story():
+    """Time that has waited for a request stands still for good once the service was left."""
+    clock = ManualClock()
+    service = TaskServiceEmulator(Scenario([Plan(id="a", steps=WORK)]), clock=clock, begins_when_asked=True)
+    async with service:
+        await clock.advance(5)
+    service._backend.asked()
+    await clock.advance(5)
+    assert service.time() == 0
+
+
 async def test_pause_suspends_and_resume_continues_the_plan(opened, clock):
     """The rest of a plan waits while paused by an action, and takes as long as was left."""
     service, client = await opened(Scenario([Plan(id="a", steps=WORK)]))

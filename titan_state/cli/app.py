@@ -263,7 +263,7 @@ def emulate(
 ) -> None:
     """Run an embedded Task Service on this machine, to try things out; Ctrl-C ends it.
 
-    It writes the two lines that another terminal needs.
+    It writes the two lines that another terminal needs. What its executions do begins with the first request.
     """
     from titan_state.cli.emulate import emulate as work
     from titan_state.cli.running import run

@@ -25,6 +25,7 @@ async def emulate(
             speed=speed,
             per_minute=per_minute,
             faults=Faults.rough(seed) if faults else None,
+            begins_when_asked=True,
         )
         try:
             service = await stack.enter_async_context(emulator)
@@ -34,7 +35,8 @@ async def emulate(
         emit(f"export TITAN_TOKEN={shlex.quote(service.token)}")
         limit = "no request limit" if per_minute is None else f"{per_minute} requests a minute"
         told = f"{len(scenario.plans)} executions in {len(service.tasks())} tasks, {limit}, speed {speed:g}"
-        remark(told + (", with faults" if faults else "") + "; Ctrl-C ends")
+        remark(told + (", with faults" if faults else "") + "; Ctrl-C ends it")
+        remark("their story begins with the first request, and is told once: start this anew to see it again")
         remark("in another terminal, after the two lines above: titan-state watch --all")
         remark("to have the results of what succeeds as files: titan-state watch --all --export results")
         for task_id, name in service.tasks().items():

@@ -157,15 +157,28 @@ class Backend:
         self._started = clock.time()
         self._started_wall = clock.now()
         self._frozen: float | None = 0.0  # time begins with `start`
+        self._waits = False
 
-    def start(self) -> None:
-        """Let scenario time begin."""
+    def start(self, *, when_asked: bool = False) -> None:
+        """Let scenario time begin, now or when `asked` is called."""
+        self._waits = when_asked
+        if not when_asked:
+            self._begin()
+
+    def asked(self) -> None:
+        """Let scenario time begin if it has waited for that."""
+        if self._waits:
+            self._waits = False
+            self._begin()
+
+    def _begin(self) -> None:
         self._started = self.clock.time()
         self._started_wall = self.clock.now()
         self._frozen = None
 
     def freeze(self) -> None:
         """Let scenario time end; the truth stays as it is."""
+        self._waits = False
         self._frozen = self.time()
 
     def time(self) -> float:

@@ -67,6 +67,8 @@ class Gate:
         backend.arrived += 1
         credential = self._credential(request)
         authorized = credential in backend.tokens
+        if authorized:
+            backend.asked()
         answer = await self._answer(endpoint, request, credential)
         if answer is not None and self._hit("slow", request):
             await backend.clock.sleep(backend.faults.slow_s)

@@ -36,8 +36,9 @@ DEFAULT_TOKEN: Final = "emulator-token-that-is-no-secret"  # noqa: S105 - no sec
 class TaskServiceEmulator:
     """An embedded Task Service for tests and demonstrations.
 
-    Use it with `async with`. Scenario time begins on entering, runs at `speed` times the clock, and ends on leaving;
-    the questions (`history`, `executions`, `requests`) are answered afterwards too.
+    Use it with `async with`. Scenario time begins on entering, or with the first request where `begins_when_asked` says
+    so, runs at `speed` times the clock, and ends on leaving; the questions (`history`, `executions`, `requests`) are
+    answered afterwards too.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class TaskServiceEmulator:
         host: str = "127.0.0.1",
         port: int = 0,
         keep_requests: int = 10_000,
+        begins_when_asked: bool = False,
         **settings: Unpack[SettingOptions],
     ) -> None:
         """Prepare a service; it listens inside `async with`.
@@ -79,6 +81,8 @@ class TaskServiceEmulator:
             host: The address to listen on.
             port: The port; 0 for any free one.
             keep_requests: How many of the last requests `requests` holds.
+            begins_when_asked: Whether scenario time begins with the first request that has an accepted token: whoever
+                is to see a story whole may take their time to look.
             **settings: What the documentation leaves open: see `Settings` for the names and defaults.
 
         Raises:
@@ -108,6 +112,7 @@ class TaskServiceEmulator:
             faults=Faults.none() if faults is None else _checked(faults),
             keep_requests=keep_requests,
         )
+        self._begins_when_asked = begins_when_asked
 
     @property
     def url(self) -> str:
@@ -249,7 +254,7 @@ class TaskServiceEmulator:
             raise
         bound = self._runner.addresses[0][1]
         self._backend.origin = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
-        self._backend.start()
+        self._backend.start(when_asked=self._begins_when_asked)
         return self
 
     async def __aexit__(

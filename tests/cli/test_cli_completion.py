@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ from titan_state.cli import completion
 from titan_state.cli.app import app
 from titan_state.cli.places import journal_path
 from titan_state.emulator import Plan, Scenario, Step
+from titan_state.journal import names
 
 ROOT = typer.main.get_command(app)
 HOSTILE = ["$(touch x)", "a;b", "-rf", "`x`", "a b", "x\n", "'", "\x1b[2J"]
@@ -176,6 +178,50 @@ def test_a_journal_that_is_written_is_not_waited_for(service, complete):
         connection.execute("BEGIN IMMEDIATE")
         assert set(complete("history ", url=service.url)) == {"prices-1", "prices-2", "stock-1"}
         connection.execute("ROLLBACK")
+
+
+def test_a_long_name_that_needs_quoting_costs_no_time():
+    """Names come from the API: no text makes the shell hang, however long it is."""
+    assert completion._harmless([(f"{'a' * 5000}!", "mail"), ("mail", f"{'a' * 5000} é")]) == [("mail", "")]
+
+
+def test_a_journal_that_cannot_be_read_hides_no_other(service, complete, state_directory):
+    """A file of another program lies beside the journals, and was written last."""
+    other = state_directory / "titan-state" / "zz.db"
+    other.write_bytes(b"no database")
+    os.utime(other, (time.time() + 60,) * 2)
+    assert complete("run ") == {"prices": "2 executions", "stock": "1 execution"}
+
+
+def test_completing_leaves_nothing_behind(service, complete, state_directory):
+    """A journal that nobody has open has no files beside it afterwards that were not there before."""
+    directory = state_directory / "titan-state"
+    before = {path.name: path.stat().st_mtime_ns for path in directory.iterdir()}
+    assert complete("history stock", url=service.url) == {"stock-1": "paused, task stock"}
+    assert {path.name: path.stat().st_mtime_ns for path in directory.iterdir()} == before
+
+
+def test_a_pipe_in_place_of_a_journal_is_not_waited_for(complete, tmp_path):
+    """Opening it would wait until somebody writes into it."""
+    os.mkfifo(tmp_path / "pipe")
+    assert complete(f"history --journal {tmp_path}/pipe ") == {}
+
+
+@pytest.mark.parametrize("beginning", ["", "stock", "prices-1"])
+def test_a_large_journal_is_read_in_part(service, complete, monkeypatch, beginning):
+    """What has changed last is offered; what has not is found by the beginning of its id."""
+    monkeypatch.setattr(names, "_RECORDS", names._RECORDS.replace(str(names.NEWEST), "1"))
+    with closing(sqlite3.connect(journal_path(service.url, None))) as connection:
+        (last,) = connection.execute("SELECT id FROM records ORDER BY rowid DESC LIMIT 1").fetchone()
+    expected = {last} if last.startswith(beginning) else {"stock": {"stock-1"}}.get(beginning, {beginning})
+    assert set(complete(f"history {beginning}", url=service.url)) == expected
+
+
+def test_a_journal_that_takes_too_long_is_left_alone(service, complete, monkeypatch):
+    """On a disk that is slow, or in a file that is foreign, the reading comes to an end."""
+    monkeypatch.setattr(names, "LONGEST_S", 0)
+    monkeypatch.setattr(names, "STEPS", 1)
+    assert complete("run ", url=service.url) == {}
 
 
 BASH = """

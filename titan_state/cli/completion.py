@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
@@ -24,8 +25,8 @@ MOST: Final = 200
 MOST_JOURNALS: Final = 5
 """How many journals are looked into where none is meant: those that were written last."""
 
-HARMLESS: Final = re.compile(r"[A-Za-z0-9_.,:/@%+-]+( ?[A-Za-z0-9_.,:/@%+-]+)*")
-"""What a shell takes for words, whatever it does with them."""
+HARMLESS: Final = re.compile(r"[A-Za-z0-9_.,:/@%+-]+(?: [A-Za-z0-9_.,:/@%+-]+)*")
+"""What a shell takes for words, whatever it does with them. Each text can match in one way only, and fails as soon."""
 
 EVENTS: Final = {
     "finished": "any terminal status",
@@ -106,14 +107,13 @@ def events(incomplete: str) -> list[tuple[str, str]]:
 
 
 def _looked_up(context: typer.Context, incomplete: str, look: Callable[[Path, str, int], list[Named]]) -> list[Named]:
-    """Return what journals of this machine name, each once."""
+    """Return what journals of this machine name, each once; one that cannot be read hides no other."""
     found: dict[str, Named] = {}
-    try:
+    with suppress(Exception):  # nobody could read a message in the middle of a line
         for path in _journals(context):
-            for one in look(path, incomplete, MOST):
-                found.setdefault(one[0], one)
-    except Exception:  # noqa: BLE001 - nobody could read a message in the middle of a line
-        return list(found.values())
+            with suppress(Exception):
+                for one in look(path, incomplete, MOST):
+                    found.setdefault(one[0], one)
     return list(found.values())[:MOST]
 
 

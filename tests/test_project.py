@@ -39,11 +39,14 @@ LONGER = {
 
 def tree():
     """Return the files of the project: what git knows and what it would take, or all where there is no git."""
-    found = subprocess.run(
+    known = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True
     )
-    names = found.stdout.decode().split("\0") if found.returncode == 0 else []
-    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+    if known.returncode == 0:
+        return [ROOT / name for name in known.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+    made = re.compile(r"\.\w.*|build|dist|_build|__pycache__")
+    found = [path for path in ROOT.rglob("*") if path.is_file()]
+    return [path for path in found if not any(map(made.fullmatch, path.relative_to(ROOT).parts))]
 
 
 def contracts():

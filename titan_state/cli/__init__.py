@@ -10,6 +10,8 @@ import sys
 from importlib.util import find_spec
 from io import TextIOWrapper
 
+from titan_state.cli.exits import Exit
+
 
 def main() -> None:
     """Run the command line and exit."""
@@ -21,7 +23,7 @@ def main() -> None:
         sys.stderr.write(
             f"titan-state: error: the command line needs {', '.join(missing)}: pip install 'titan-state[cli]'\n"
         )
-        raise SystemExit(1)
+        raise SystemExit(int(Exit.USAGE))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a character must not end the program
             stream.reconfigure(errors="backslashreplace")
@@ -30,6 +32,4 @@ def main() -> None:
 
         app(prog_name="titan-state")
     except KeyboardInterrupt:  # before the command could listen
-        from titan_state.cli.exits import Exit
-
         raise SystemExit(int(Exit.INTERRUPTED)) from None

@@ -22,7 +22,7 @@ from titan_state.telemetry import catalog
 from titan_state.telemetry.catalog import ACCOUNT, SCHEMA_URL, SCOPE, TASK
 from titan_state.telemetry.requests import UNMEASURED, Requests
 from titan_state.telemetry.safety import harmless
-from titan_state.telemetry.sources import Key, Source, Sources
+from titan_state.telemetry.sources import Counted, Source, Sources
 from titan_state.telemetry.work import Acting, Acts, Delivering
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class OpenTelemetry:
         self._tracer_provider = tracer_provider
         self._task_ids = task_ids
         self._propagates = propagates
-        self._bases: dict[str, dict[Key, float]] = {}
+        self._counted = Counted()
 
     def instrument(self, account: str, clean: Callable[[str], str]) -> AccountInstrumentation:
         """Return what one monitor, or one subscriber, tells of its work.
@@ -89,7 +89,7 @@ class OpenTelemetry:
             clean,
             instruments_of(meters),
             tracers.get_tracer(SCOPE, VERSION, SCHEMA_URL),
-            self._bases,
+            self._counted,
             task_ids=self._task_ids,
             propagates=self._propagates,
         )
@@ -151,7 +151,7 @@ class AccountInstrumentation:
         clean: Callable[[str], str],
         instruments: Instruments,
         tracer: Tracer,
-        bases: dict[str, dict[Key, float]],
+        counted: Counted,
         *,
         task_ids: bool,
         propagates: bool,
@@ -163,7 +163,7 @@ class AccountInstrumentation:
             clean: Takes credentials out of a text.
             instruments: Take the numbers.
             tracer: Makes spans.
-            bases: What was counted before, by account.
+            counted: What was counted by those before.
             task_ids: Whether metrics of events tell tasks apart.
             propagates: Whether the context of traces is sent to the Task Service.
         """
@@ -171,7 +171,7 @@ class AccountInstrumentation:
         self._clean = clean
         self._instruments = instruments
         self._tracer = tracer
-        self._bases = bases
+        self._counted = counted
         self._task_ids = task_ids
         self._requests = Requests(tracer, instruments.requests, self._account, propagates=propagates)
         self._acts = Acts()
@@ -269,7 +269,7 @@ class AccountInstrumentation:
     def show(self, figures: Callable[[], Sequence[Figure]]) -> None:
         """Have numbers read whenever somebody asks for them, until `leave`."""
         with harmless("a monitor"):
-            self._source = Source(self._account[ACCOUNT], figures, self._bases)
+            self._source = Source(self._account[ACCOUNT], figures, self._counted)
             self._instruments.sources.add(self._source)
 
     def leave(self) -> None:

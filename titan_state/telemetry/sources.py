@@ -30,34 +30,60 @@ PATIENCE_S: Final = 1.0
 Key = tuple[str, tuple[str, ...]]
 
 
+class Counted:
+    """What was counted by monitors and subscribers that are gone: whoever counts further goes on from there.
+
+    It is asked in the threads of exporters and told in those of event loops.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, Key], float] = {}
+
+    def take(self, account: str, key: Key) -> float:
+        """Return how far a count of an account had come; nobody else goes on from there."""
+        with self._lock:
+            return self._counts.pop((account, key), 0)
+
+    def leave(self, account: str, key: Key, value: float) -> None:
+        """Take in how far a count of an account has come."""
+        with self._lock:
+            self._counts[account, key] = self._counts.get((account, key), 0) + value
+
+
 class Source:
     """The numbers of one monitor or subscriber.
 
     What is counted begins at nought with each monitor; to whoever reads it goes on from what those before had counted.
     """
 
-    def __init__(self, account: str, read: Callable[[], Sequence[Figure]], bases: dict[str, dict[Key, float]]) -> None:
+    def __init__(self, account: str, read: Callable[[], Sequence[Figure]], counted: Counted) -> None:
         """Make a source that belongs to the loop that runs now.
 
         Args:
             account: Whose numbers these are.
             read: Returns them.
-            bases: What was counted before, by account; who counts further takes it, and leaves what there is then.
+            counted: What was counted before, to go on from.
         """
         self.account = account
-        self.figures: dict[str, list[Figure]] = {}
+        self._figures: dict[str, list[Figure]] = {}
         self._read = read
-        self._all_bases = bases
-        self._bases: dict[Key, float] | None = None
+        self._counted = counted
+        self._bases: dict[Key, float] = {}
+        self._asked: Future[None] | None = None
+        self._lock = threading.Lock()
+        self._is_closed = False
         self._loop = asyncio.get_running_loop()
 
     def refresh(self) -> None:
         """Read the numbers; in the thread of the loop only."""
+        if self._is_closed:
+            return
         with harmless("a monitor"):
             figures: dict[str, list[Figure]] = {}
             for figure in self._read():
                 figures.setdefault(figure.name, []).append(figure)
-            self.figures = figures
+            self._figures = figures
 
     def ask(self) -> Future[None] | None:
         """Have the numbers read; return what to wait for, None if there is nothing to wait for."""
@@ -67,44 +93,54 @@ class Source:
                 return None
         except RuntimeError:
             pass  # a thread without a loop
-        done: Future[None] = Future()
+        if self._loop.is_closed():  # with the monitor in it
+            return None
+        with self._lock:
+            if self._asked is not None:
+                return self._asked  # a loop that answers nobody is not asked again and again
+            done = self._asked = Future()
 
         def answer() -> None:
+            with self._lock:
+                self._asked = None
             self.refresh()
             done.set_result(None)
 
         try:
             self._loop.call_soon_threadsafe(answer)
-        except RuntimeError:  # the loop was closed, with the monitor in it
+        except RuntimeError:  # it was closed just now
             return None
         return done
 
-    def observations(self, metric: Metric) -> Iterable[Observation]:
-        """Hand out the numbers of one metric."""
-        name = metric.name.removeprefix(f"{SCOPE}.")
-        for figure in self.figures.get(name, ()):
-            value = figure.value
-            if metric.instrument == "observable_counter":
-                value += self._before().get((figure.name, figure.labels), 0)
-            yield Observation(value, {ACCOUNT: self.account, **dict(zip(metric.labels, figure.labels, strict=True))})
+    def observations(self, metric: Metric) -> list[Observation]:
+        """Hand out the numbers of one metric, none once it is closed."""
+        found = []
+        with self._lock:
+            for figure in self._figures.get(metric.name.removeprefix(f"{SCOPE}."), ()):
+                value = figure.value + (self._base(figure) if metric.instrument == "observable_counter" else 0)
+                told = dict(zip(metric.labels, figure.labels, strict=True))
+                found.append(Observation(value, {ACCOUNT: self.account, **told}))
+        return found
 
-    def _before(self) -> dict[Key, float]:
-        if self._bases is None:
-            self._bases = self._all_bases.pop(self.account, {})
-        return self._bases
+    def _base(self, figure: Figure) -> float:
+        key = (figure.name, figure.labels)
+        if key not in self._bases:
+            self._bases[key] = self._counted.take(self.account, key)
+        return self._bases[key]
 
     def close(self) -> None:
         """Read the numbers once more, and keep what was counted."""
         self.refresh()
-        kept = self._all_bases.setdefault(self.account, {})
-        for key, value in (self._bases or {}).items():
-            kept[key] = kept.get(key, 0) + value
-        for metric in OBSERVED:
-            if metric.instrument == "observable_counter":
-                for figure in self.figures.get(metric.name.removeprefix(f"{SCOPE}."), ()):
-                    key = (figure.name, figure.labels)
-                    kept[key] = kept.get(key, 0) + figure.value
-        self.figures = {}
+        with self._lock:
+            self._is_closed = True
+            for metric in OBSERVED:
+                if metric.instrument == "observable_counter":
+                    for figure in self._figures.get(metric.name.removeprefix(f"{SCOPE}."), ()):
+                        key = (figure.name, figure.labels)
+                        self._bases[key] = self._bases.get(key, 0) + figure.value
+            self._figures = {}
+            for key, value in self._bases.items():
+                self._counted.leave(self.account, key, value)
 
 
 class Sources:

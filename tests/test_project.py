@@ -24,13 +24,13 @@ TEXT = {".py", ".md", ".toml", ".cfg", ".ini", ".yml", ".yaml", ".json", ".txt",
 MOST_LINES = 320
 LONGER = {
     "errors.py": 480,  # one tree, drawn in one place
-    "core/tracker.py": 365,  # the door to all that is known
-    "core/budget.py": 330,  # everything that decides whether a request may be sent
+    "core/tracker.py": 405,  # the door to all that is known
+    "core/budget.py": 350,  # everything that decides whether a request may be sent
     "client/service.py": 325,  # every endpoint in one place
     "monitor/runtime.py": 345,  # what a monitor is made of, put together in one place
     "client/outputs.py": 360,  # all that users do with outputs, in one place
     "monitor/monitor.py": 375,  # what users do with a monitor, in one place
-    "core/lifecycle.py": 420,  # everything that decides whether a move is legal lives in one file
+    "core/lifecycle.py": 425,  # everything that decides whether a move is legal lives in one file
     "journal/base.py": 350,  # one protocol, with what it hands over
     "journal/nats/link.py": 370,  # whatever can go wrong on a connection
     "journal/nats/journal.py": 390,  # that protocol, with all options that a user has

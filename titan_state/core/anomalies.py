@@ -16,7 +16,22 @@ from titan_state.errors import ConfigurationError
 
 
 class AnomalyKind(StrEnum):
-    """What is wrong."""
+    """What is wrong. The seconds are those of `Thresholds`, and so is what None switches off.
+
+    Attributes:
+        ILLEGAL_MOVE: A confirmed change that no path of the model explains.
+        LEFT_TERMINAL: A finished execution moved again.
+        UNEXPECTED_FLIP: From `running` to `paused` or back, without a control action sent through this monitor.
+        FLAPPING: `flap_count` such flips within `flap_window_s`.
+        STUCK_QUEUED: Queued for longer than `stuck_queued_s`.
+        STUCK_RUNNING: Running for longer than `stuck_running_s`.
+        STUCK_PAUSED: Paused for longer than `stuck_paused_s`.
+        ACTION_NOT_APPLIED: An action that the service accepted shows no effect within `action_s`.
+        UNKNOWN_STATUS: A status that the model does not have.
+        VANISHED: An execution that was seen is not found any more (404), confirmed.
+        RESULTS_OVERDUE: The results of a success cannot be read within `results_s`.
+        BLIND: The monitor has seen nothing for `blind_s`, or is that late against its own plan.
+    """
 
     ILLEGAL_MOVE = "illegal_move"
     LEFT_TERMINAL = "left_terminal"
@@ -33,7 +48,13 @@ class AnomalyKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """How grave an anomaly is."""
+    """How grave an anomaly is.
+
+    Attributes:
+        WARNING: Worth a look.
+        ERROR: The platform broke its own rules, or work is lost.
+        CRITICAL: The monitor can no longer tell.
+    """
 
     WARNING = "warning"  # worth a look
     ERROR = "error"  # the platform broke its own rules, or work is lost
@@ -127,21 +148,33 @@ _NEEDED: Final = frozenset({"replica_lag_s", "flap_window_s", "not_found_s", "re
 class Thresholds:
     """When something counts as an anomaly. All durations are seconds; None switches a rule off.
 
+    ```python
+    thresholds = Thresholds(stuck_queued_s=600, tasks={"nightly": Thresholds(stuck_running_s=7200)})
+    ```
+
+    The defaults are this library's choice, as the documentation of the service names none.
+
     Attributes:
-        replica_lag_s: How far an answer of the service may lag behind the truth. Two reads at least this far apart
-            must agree before a contradiction is believed.
-        stuck_queued_s: Queued for longer than this. As for every rule of time, a read shows it that was sent at least
-            `replica_lag_s` later; what is not read is not called stuck.
-        stuck_running_s: Running for longer than this.
-        stuck_paused_s: Paused for longer than this.
-        flap_count: Flips between running and paused, none of them an action of ours, that count as flapping.
-        flap_window_s: The time within which they must fall.
-        action_s: How long an accepted action may stay without effect.
-        blind_s: How long the monitor may see nothing, or be late against its own plan.
-        results_s: How long results may stay unreadable after success.
-        not_found_s: How long an execution that was never seen may be unreadable (404) after it was asked for.
-        retention_s: How long a finished execution is kept in full, to notice that it runs again.
-        tasks: Other thresholds for single tasks, by task id: how long their executions may stay in a status.
+        replica_lag_s: How far an answer of the service may lag behind the truth, 5 by default. Two reads at least this
+            far apart must agree before a contradiction is believed.
+        stuck_queued_s: Queued for longer than this, 300 by default. As for every rule of time, a read shows it that was
+            sent at least `replica_lag_s` later; what is not read is not called stuck.
+        stuck_running_s: Running for longer than this; None, the default, as durations differ by task.
+        stuck_paused_s: Paused for longer than this; None by default.
+        flap_count: Flips between running and paused, none of them an action of ours, that count as flapping: 4 by
+            default.
+        flap_window_s: The time within which they must fall, 600 by default.
+        action_s: How long an accepted action may stay without effect, 60 by default.
+        blind_s: How long the monitor may see nothing, or be late against its own plan, 300 by default.
+        results_s: How long results may stay unreadable after success, 300 by default.
+        not_found_s: How long an execution that was never seen may be unreadable (404) after it was asked for, 10 by
+            default.
+        retention_s: How long a finished execution is kept in full, to notice that it runs again, 900 by default.
+        tasks: Other thresholds for single tasks, by task id. Of those, only `stuck_queued_s`, `stuck_running_s` and
+            `stuck_paused_s` count.
+
+    Raises:
+        ConfigurationError: A number that cannot work; the message says which are possible.
     """
 
     replica_lag_s: float = attrs.field(default=5.0, validator=_duration)
@@ -158,7 +191,15 @@ class Thresholds:
     tasks: Mapping[str, Thresholds] = attrs.field(factory=dict, converter=_tasks, validator=_for_each_task, hash=False)
 
     def stuck_after(self, status: str, task_id: str | None) -> float | None:
-        """Return after how many seconds an execution of a task is stuck in `status`, None for never."""
+        """Return after how many seconds an execution of a task is stuck in a status.
+
+        Args:
+            status: The status; only `queued`, `running` and `paused` have such a rule.
+            task_id: Its task, for thresholds of its own in `tasks`; None if that is not known.
+
+        Returns:
+            The seconds; None for never.
+        """
         kind = STUCK.get(status)
         if kind is None:
             return None

@@ -64,14 +64,20 @@ class Priority(IntEnum):
 class RequestBudget:
     """Says when the next request may be sent.
 
+    ```python
+    budget = RequestBudget(60, reserve=1)  # hand it over: Monitor(url, token, budget=budget)
+    ```
+
     In no 60 s window more requests are sent than the limit, where each counts from when it is sent until 60 s after
     its answer was received. Within that they are paced: a bucket refills at the limit's rate, and holds a small burst.
     Everything but control leaves a reserve in the bucket, so that a burst of polls does not hold control up, and keeps
     the same number of slots in the window free, up to a twentieth of the limit. What other clients of the account
     spend shows in the service's headers: everything but control leaves it to them, with some room to grow.
 
+    A monitor asks and tells it by itself. All times are seconds of one clock that never goes back.
+
     Attributes:
-        min_interval_s: How soon the same thing is read again, at the earliest.
+        min_interval_s: How soon the same thing is read again, at the earliest, in seconds.
     """
 
     def __init__(
@@ -144,7 +150,11 @@ class RequestBudget:
         return round(self._others)
 
     def rate(self, now: float) -> float:
-        """Return how many reads may be sent per second at present, in the long run."""
+        """Return how many reads may be sent per second at present, in the long run.
+
+        Args:
+            now: The time, in seconds.
+        """
         self._advance(now)
         return self._share / WINDOW_S
 
@@ -179,6 +189,10 @@ class RequestBudget:
 
     def send(self, now: float, priority: Priority) -> int:
         """Take a slot for a request that is sent now.
+
+        Args:
+            now: The time, in seconds.
+            priority: What the request is for: control goes first, then confirmation, outputs and polls.
 
         Returns:
             A ticket, to be handed back with the answer.
@@ -259,12 +273,20 @@ class RequestBudget:
         self._level = -self._burst
 
     def remaining(self, now: float) -> int:
-        """Return how many requests may still be sent within the present minute."""
+        """Return how many requests may still be sent within the present minute.
+
+        Args:
+            now: The time, in seconds.
+        """
         left = self._limit - self.spent(now)
         return max(0, int(min(left, self._told)))
 
     def spent(self, now: float) -> int:
-        """Return how many requests of the present minute are spent, those in flight included."""
+        """Return how many requests of the present minute are spent, those in flight included.
+
+        Args:
+            now: The time, in seconds.
+        """
         self._advance(now)
         return len(self._in_flight) + len(self._frees_at)
 

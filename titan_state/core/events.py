@@ -66,6 +66,8 @@ class Event:
 class Transitioned(Event):
     """An execution moved from one status to another, or was seen for the first time.
 
+    It has these attributes beside those of `Event`; its `execution` is never None.
+
     Attributes:
         source: The status it left; None when it was seen for the first time.
         dest: The status it entered.
@@ -73,9 +75,9 @@ class Transitioned(Event):
         inferred: Whether the move was not seen itself: it lies on the only sensible way to what was seen.
         forced: Whether the model does not allow it. An anomaly says so beside it.
         cause: `action` if a control action sent through this monitor explains it, else `platform`.
-        after: The change happened at or after this time; None if that is not known. An answer that came from a
-            lagging replica may move it by as much as `Thresholds.replica_lag_s`.
-        before: The change happened at or before this time.
+        after: The change happened at or after this aware UTC time; None if that is not known. An answer that came
+            from a lagging replica may move it by as much as `Thresholds.replica_lag_s`.
+        before: The change happened at or before this aware UTC time.
     """
 
     type: ClassVar[str] = "transitioned"
@@ -104,6 +106,8 @@ class Transitioned(Event):
 class AnomalyDetected(Event):
     """Something is wrong with an execution, or with what the monitor can see.
 
+    It has these attributes beside those of `Event`.
+
     Attributes:
         kind: What is wrong.
         severity: How grave it is.
@@ -123,10 +127,12 @@ class AnomalyDetected(Event):
 class AnomalyCleared(Event):
     """What was wrong has ended.
 
+    It has these attributes beside those of `Event`.
+
     Attributes:
         kind: What was wrong.
         message: One sentence for people.
-        since: When the anomaly was detected.
+        since: When the anomaly was detected, an aware UTC time.
     """
 
     type: ClassVar[str] = "anomaly_cleared"
@@ -140,12 +146,15 @@ class AnomalyCleared(Event):
 class ResultsReady(Event):
     """The results of an execution that has succeeded can be read.
 
+    It has these attributes beside those of `Event`.
+
     Attributes:
         status: The status in which it has succeeded.
         row_count: How many rows they have, None if the service does not say.
-        metadata: What the service says of them, by its own names; empty if it is longer than `LONGEST_METADATA`.
-        after: They became readable at or after this time.
-        before: They were readable at this time.
+        metadata: What the service says of them, by its own names; empty if they are longer than
+            16,384 characters of JSON.
+        after: They became readable at or after this aware UTC time.
+        before: They were readable at this aware UTC time.
     """
 
     type: ClassVar[str] = "results_ready"
@@ -172,14 +181,26 @@ class ActionEvent(Event):
 
 @attrs.frozen(kw_only=True)
 class ActionSent(ActionEvent):
-    """A control action is about to be sent: from now on the move it causes is explained by it."""
+    """A control action is about to be sent: from now on the move it causes is explained by it.
+
+    It has this attribute beside those of `Event`.
+
+    Attributes:
+        action: The action.
+    """
 
     type: ClassVar[str] = "action_sent"
 
 
 @attrs.frozen(kw_only=True)
 class ActionAccepted(ActionEvent):
-    """The service accepted a control action."""
+    """The service accepted a control action; that it takes effect is an event of its own.
+
+    It has this attribute beside those of `Event`.
+
+    Attributes:
+        action: The action.
+    """
 
     type: ClassVar[str] = "action_accepted"
 
@@ -188,8 +209,11 @@ class ActionAccepted(ActionEvent):
 class ActionRefused(ActionEvent):
     """The service refused a control action.
 
+    It has these attributes beside those of `Event`.
+
     Attributes:
-        code: The service's error code.
+        action: The action.
+        code: The service's error code (`error.code`), or its HTTP status as text.
     """
 
     type: ClassVar[str] = "action_refused"
@@ -199,6 +223,12 @@ class ActionRefused(ActionEvent):
 
 @attrs.frozen(kw_only=True)
 class ActionUnknown(ActionEvent):
-    """A control action was sent and no answer came: it may or may not have been carried out."""
+    """A control action was sent and no answer came: it may or may not have been carried out.
+
+    It has this attribute beside those of `Event`.
+
+    Attributes:
+        action: The action.
+    """
 
     type: ClassVar[str] = "action_unknown"

@@ -59,7 +59,8 @@ class Execution:
         id: The execution's id.
         status: Its status. A `Status` compares equal to it; a deployment may have further ones.
         task_id: The task that it is a run of.
-        created_at: When it was created, by the service's clock.
+        created_at: When it was created, by the service's clock. All times are aware and in UTC; what the service does
+            not tell is None.
         updated_at: When it was last changed, by the service's clock; advice only.
         started_at: When work began.
         finished_at: When work ended.
@@ -163,6 +164,9 @@ class Execution:
     @classmethod
     def from_dict(cls, shown: Mapping[str, Any]) -> Execution:
         """Return the snapshot of which `to_dict` was written.
+
+        Args:
+            shown: What `to_dict` returned, also after a way through JSON.
 
         Raises:
             PayloadError: It is none.

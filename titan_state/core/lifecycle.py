@@ -27,7 +27,17 @@ from titan_state.errors import DefinitionError, UnknownActionError, shorten
 
 
 class Status(StrEnum):
-    """The statuses of an execution that the Titan documentation knows."""
+    """The statuses of an execution that the Titan documentation knows. They are texts: `Status.QUEUED == "queued"`.
+
+    Attributes:
+        QUEUED: Waits for its turn.
+        RUNNING: Works.
+        PAUSED: Was suspended, and may be resumed.
+        COMPLETED: Has succeeded; terminal.
+        COMPLETED_WITH_ERRORS: Has succeeded in part; terminal, and a success to `Monitor.wait`.
+        FAILED: Has failed; terminal.
+        CANCELLED: Was stopped before completion; terminal.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -39,7 +49,13 @@ class Status(StrEnum):
 
 
 class Action(StrEnum):
-    """The control actions of the Task Service."""
+    """The control actions of the Task Service. They are texts: `Action.PAUSE == "pause"`.
+
+    Attributes:
+        PAUSE: From `running` to `paused`.
+        RESUME: From `paused` to `running`.
+        STOP: From `queued`, `running` or `paused` to `cancelled`.
+    """
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -223,12 +239,19 @@ class Lifecycle:
     ) -> Lifecycle:
         """Return a further model with more statuses and moves; this one stays as it is.
 
+        ```python
+        model = Lifecycle.default().extend(
+            statuses=["assigned"],
+            moves=[Move("assign", "queued", "assigned"), Move("start", "assigned", "running")],
+        )
+        ```
+
         Args:
             statuses: Further statuses that are not terminal.
             moves: Further moves. A move that the model already has is taken once.
             terminal: Further statuses that are terminal.
             without: Names of moves to leave out first, where the deployment replaces them.
-            initial: Another status in which executions begin.
+            initial: Another status in which executions begin; None for that of this model.
 
         Returns:
             The extended model.
@@ -249,11 +272,19 @@ class Lifecycle:
         )
 
     def knows(self, status: str) -> bool:
-        """Return whether `status` is part of the model."""
+        """Return whether a status is part of the model.
+
+        Args:
+            status: The status.
+        """
         return status in self._paths
 
     def is_terminal(self, status: str) -> bool:
-        """Return whether an execution in `status` has finished."""
+        """Return whether an execution in a status has finished.
+
+        Args:
+            status: The status; one outside the model is not terminal.
+        """
         return status in self.terminal
 
     def path(self, source: str, dest: str, *, expected: frozenset[Action] = NO_ACTION) -> tuple[Move, ...] | None:
@@ -278,6 +309,14 @@ class Lifecycle:
 
     def order(self, first: str, second: str) -> Order:
         """Return how two statuses stand to each other in the model.
+
+        Args:
+            first: A status.
+            second: Another one.
+
+        Returns:
+            `SAME` if they are one; `FORWARD` if a path leads from the first to the second and none back, `BACKWARD` if
+            it is the other way round; `BOTH` if there are paths there and back; `NONE` if there is none.
 
         Raises:
             DefinitionError: One of the two is not part of the model.
@@ -324,6 +363,10 @@ class Lifecycle:
 
     def advance(self, record: HasStatus, move: str) -> None:
         """Drive one record through the machine by one move.
+
+        Args:
+            record: What has a `status`, a text that may be set.
+            move: The name of the move (`Move.name`).
 
         Raises:
             transitions.MachineError: The record's status does not allow the move; it is unchanged.

@@ -46,6 +46,16 @@ if TYPE_CHECKING:
 class Tracker(Knowledge):
     """Turns observations of executions into events, and tells what is known of them.
 
+    A monitor has one; it is of use by itself where something else reads the service, or for a replay. Every time is in
+    seconds of one clock that never goes back, whose zero is the date `epoch`.
+
+    ```python
+    tracker = Tracker()
+    seen = Execution.from_payload({"id": "e1", "status": "running"})
+    for event in tracker.observe(seen, sent_at=10.0, received_at=10.2):
+        print(event.to_dict())  # the first sight: a Transitioned from None to running
+    ```
+
     Attributes:
         lifecycle: The model.
         thresholds: When something counts as an anomaly.
@@ -109,7 +119,11 @@ class Tracker(Knowledge):
         return self._done(record, received_at)
 
     def agrees(self, payload: Any) -> bool:
-        """Return whether the JSON of an execution says what is known of it, so that `again` takes it in as it is."""
+        """Return whether the JSON of an execution says what is known of it, so that `again` takes it in as it is.
+
+        Args:
+            payload: The decoded JSON of one execution.
+        """
         try:
             name, status = payload["id"], payload["status"]
             record = self._records.get(name)
@@ -171,7 +185,11 @@ class Tracker(Knowledge):
             self.outlook.synchronize(served_at, (sent_at + received_at) / 2)
 
     def rest(self, now: float) -> None:
-        """Take in that no read is due or under way, and that none has failed: seeing nothing is no blindness then."""
+        """Take in that no read is due or under way, and that none has failed: seeing nothing is no blindness then.
+
+        Args:
+            now: The time, in seconds.
+        """
         self._watchdogs.rested(now)
 
     def tick(self, now: float, *, behind_s: float = 0.0) -> list[Event]:
@@ -188,7 +206,12 @@ class Tracker(Knowledge):
         return self._chronicle.take()
 
     def anchor(self, date: datetime, seconds: float) -> None:
-        """Take in which date it is now: events are dated by it from here on."""
+        """Take in which date it is now: events are dated by it from here on.
+
+        Args:
+            date: The date, aware.
+            seconds: The time on the tracker's clock at that date.
+        """
         self._chronicle.epoch = date - timedelta(seconds=seconds)
         self.outlook.anchor(self._chronicle.epoch)
 
@@ -196,6 +219,9 @@ class Tracker(Knowledge):
         """Make the next sight of an execution a first sight, if it was adopted silently, or let go by `forget`.
 
         Call it when an execution is watched by its id: a wider watch may have adopted it already.
+
+        Args:
+            execution_id: The execution.
         """
         self._retention.unadopt(execution_id)
 
@@ -203,6 +229,10 @@ class Tracker(Knowledge):
         """Let go of an execution that is no longer watched; when it is seen again, that is a first sight.
 
         One that has finished stays remembered as finished, and silent, unless somebody asks for it by `expect`.
+
+        Args:
+            execution_id: The execution; one that is not known is passed over.
+            at: The time, in seconds.
         """
         record = self._records.get(execution_id)
         if record is not None:
@@ -273,7 +303,16 @@ class Tracker(Knowledge):
         return self._done(record, at)
 
     def action_unknown(self, execution_id: str, action: Action | str, *, at: float) -> list[Event]:
-        """Take down that no answer came: the action may or may not take effect, and explains its move if it does."""
+        """Take down that no answer came: the action may or may not take effect, and explains its move if it does.
+
+        Args:
+            execution_id: The execution.
+            action: The action.
+            at: The time, in seconds.
+
+        Returns:
+            The events.
+        """
         record = self._known(execution_id, at)
         intent = answered(record.rare, Action(action), None)
         if intent is not None:

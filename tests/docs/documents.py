@@ -129,7 +129,7 @@ def read(path: Path) -> Document:
 def _paths() -> Iterator[Path]:
     yield from (path for path in sorted(ROOT.glob("*.md")))
     yield from (path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts)
-    yield from sorted((ROOT / "examples").rglob("*.md"))
+    yield from (path for path in sorted((ROOT / "examples").rglob("*.md")) if ".pytest_cache" not in path.parts)
 
 
 DOCUMENTS = tuple(read(path) for path in _paths())

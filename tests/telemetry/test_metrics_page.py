@@ -235,6 +235,22 @@ async def test_a_page_that_cannot_be_made(caplog):
     assert "a mistake" in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+@pytest.mark.parametrize("version", ["abc", "1.x", ";", "1.0.0;escaping=no"])
+async def test_whoever_asks_in_a_strange_way_is_answered(caplog, kind, version):
+    """A version that is none is no mistake of ours: the page comes, and anybody could fill the log otherwise."""
+    page = MetricsPage()
+    async with (
+        Probes(dict, ("127.0.0.1", 0), metrics=page) as probes,
+        aiohttp.ClientSession(probes.url) as session,
+        session.get("/metrics", headers={"Accept": f"{kind}; version={version}"}) as answer,
+    ):
+        assert answer.status == 200
+        assert b"process_max_fds" in await answer.read()
+    page.close()
+    assert caplog.text == ""
+
+
 async def test_a_callback_of_somebody_that_fails(caplog):
     """An instrument of the same provider whose callback raises is left out, and the page is made."""
     page = MetricsPage(member="one")

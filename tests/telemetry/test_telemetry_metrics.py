@@ -267,3 +267,45 @@ async def test_a_subscriber_is_measured_too(service, measured, exported, tmp_pat
     running.cancel()
     await asyncio.wait((running,))
     assert exported.points("titan_state.delivery.finished") == []
+
+
+class Odd(MemoryJournal):
+    """A journal of somebody else's, which fails in a way of its own."""
+
+    asked = 0
+
+    async def subscriptions(self):
+        self.asked += 1
+        raise LookupError("no such thing")
+
+
+async def test_a_journal_that_cannot_tell_its_subscriptions(service, measured, exported, clock, until):
+    """What is only measured ends no monitor: it goes on, and asks again."""
+    service.add(LONG)
+    journal = Odd()
+    async with measured(journal=journal) as monitor:
+        monitor.watch("long")
+        await until(lambda: journal.asked > 1)
+        assert monitor.health().is_ready
+    assert exported.points("titan_state.subscription.waiting") == []
+
+
+class Slow(MemoryJournal):
+    """A journal that has so much in it that asking takes its time."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self._time, self.asked = clock, []
+
+    async def subscriptions(self):
+        self.asked.append(self._time.time())
+        await self._time.sleep(3)
+        return await super().subscriptions()
+
+
+async def test_a_journal_that_is_slow_is_asked_less_often(service, measured, clock, until):
+    """What only measures leaves nearly all of the journal's time to those who write."""
+    journal = Slow(clock)
+    async with measured(journal=journal):
+        await until(lambda: len(journal.asked) == 2, seconds=400, step=1)
+    assert journal.asked[1] - journal.asked[0] >= 300

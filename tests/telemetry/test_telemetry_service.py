@@ -121,6 +121,26 @@ def test_accounts_are_called_what_their_monitors_call_them(name, journal, told):
     assert account_of(Account(url="https://api.example.com/", token=TOKEN, name=name), journal) == told
 
 
+NO_PAGE = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith(("opentelemetry.exporter", "prometheus_client")):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Finder())
+"""
+"""What a program begins with that has an SDK of its own, and not the extra."""
+
+
+async def test_an_sdk_without_what_the_page_needs(tasks, tmp_path):
+    """Whoever has an SDK, and exports otherwise, needs nothing of Prometheus: the command works, and has its spans."""
+    arguments = ("monitor", "--listen", "127.0.0.1:0", "--journal", f"sqlite:///{tmp_path}/j.db")
+    environ = {"TITAN_API_URL": tasks.url, "TITAN_TOKEN": TOKEN}
+    async with Process("-c", NO_PAGE + SET_UP, *arguments, environ=environ) as process:
+        await true(lambda: '"name": "GET /api/v1/executions"' in "".join(process.lines))
+        assert (await process.get())[0] == 404
+
+
 async def test_an_sdk_that_was_set_up_before(tasks, tmp_path):
     """What `opentelemetry-instrument` sets up has the spans of the command, also without the page."""
     arguments = ("monitor", "--no-metrics", "--listen", "127.0.0.1:0", "--journal", f"sqlite:///{tmp_path}/j.db")

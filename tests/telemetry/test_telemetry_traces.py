@@ -331,6 +331,30 @@ async def test_what_cannot_be_measured_is_done_all_the_same(service, measured, e
     assert len(told) == 2
 
 
+class WordlessError(Exception):
+    """An error that has no text: asking for it fails."""
+
+    def __str__(self):
+        raise ValueError("no text")
+
+
+async def test_an_error_without_a_text(service, measured, exported, clock, until):
+    """A callback whose error cannot be written down has its span and its duration all the same."""
+    service.add(LONG)
+    handlers = Handlers()
+
+    @handlers.on_running(name="wordless", retries=0)
+    async def wordless(event):
+        raise WordlessError
+
+    async with measured(handlers=handlers) as monitor:
+        monitor.watch("long")
+        await until(lambda: exported.total("messaging.process.duration"))
+    (span,) = exported.spans("process wordless")
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.attributes["error.type"].endswith(".WordlessError")
+
+
 async def test_numbers_that_cannot_be_read(service, measured, exported, clock, until, caplog):
     """Where reading numbers fails the others of the process are told, and the mistake is logged."""
     service.add(LONG)

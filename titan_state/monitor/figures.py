@@ -9,7 +9,6 @@ import logging
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from titan_state.core.anomalies import RULES, AnomalyKind
-from titan_state.errors import JournalError
 from titan_state.instrumentation import Figure
 from titan_state.monitor.health import health_of
 
@@ -29,6 +28,9 @@ logger = logging.getLogger("titan_state.monitor")
 
 LOOK_S: Final = 15.0
 """How often the journal is asked how far its subscriptions have come."""
+
+SHARE: Final = 0.01
+"""Which part of the time asking may take at most: to count what waits takes long in a journal where much does."""
 
 
 class DeliveryFigures:
@@ -54,11 +56,12 @@ class DeliveryFigures:
     async def follow(self) -> NoReturn:
         """Ask the journal now and then how far its subscriptions have come, until cancelled."""
         while True:
+            began = self._clock.time()
             try:
                 self._subscriptions = await self._journal.subscriptions()
-            except JournalError as error:
+            except Exception as error:  # noqa: BLE001 - it may be a journal of the user's, and what is measured goes on
                 logger.debug("the journal could not be asked for its subscriptions: %s", error)
-            await self._clock.sleep(LOOK_S)
+            await self._clock.sleep(max(LOOK_S, (self._clock.time() - began) / SHARE))
 
     def _of_handlers(self) -> Iterator[Figure]:
         for feed in self._dispatcher.feeds():

@@ -17,13 +17,17 @@ __all__ = ["MetricsPage", "OpenTelemetry", "is_installed"]
 
 HOME: Final = {"MetricsPage": "prometheus", "OpenTelemetry": "open_telemetry"}
 
-NEEDED: Final = ("opentelemetry.sdk", "opentelemetry.exporter.prometheus")
+NEEDED: Final = {
+    "MetricsPage": ("opentelemetry.sdk", "opentelemetry.exporter.prometheus"),
+    "OpenTelemetry": ("opentelemetry.metrics", "opentelemetry.trace"),
+}
+"""What each name needs of the extra: who has an SDK of their own needs no page."""
 
 
-def is_installed() -> bool:
-    """Return whether the extra `otel` is there."""
+def is_installed(name: str = "MetricsPage") -> bool:
+    """Return whether what a name of this module needs is there, by default all of the extra `otel`."""
     try:
-        return all(find_spec(name) is not None for name in NEEDED)
+        return all(find_spec(needed) is not None for needed in NEEDED[name])
     except ModuleNotFoundError:  # not even what they are in
         return False
 
@@ -32,10 +36,12 @@ def __getattr__(name: str) -> Any:
     """Import a name when it is used.
 
     Raises:
-        ModuleNotFoundError: The extra is not installed.
+        ModuleNotFoundError: What it needs of the extra is not installed.
     """
     if name not in HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if not is_installed():
-        raise ModuleNotFoundError('telemetry needs the extra otel: pip install "titan-state[otel]"', name=NEEDED[0])
+    if not is_installed(name):
+        raise ModuleNotFoundError(
+            'telemetry needs the extra otel: pip install "titan-state[otel]"', name=NEEDED[name][0]
+        )
     return getattr(import_module(f"{__name__}.{HOME[name]}"), name)

@@ -49,7 +49,10 @@ class MetricsPage:
         Args:
             accept: The `Accept` header of whoever asks: the OpenMetrics format is for those who ask for it.
         """
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except Exception:  # noqa: BLE001 - it raises whatever comes up at a version that is no number
+            encode, content_type = choose_encoder("")
         return await asyncio.to_thread(self._encoded, encode), content_type
 
     def _encoded(self, encode: Callable[[CollectorRegistry], bytes]) -> bytes:

@@ -44,11 +44,12 @@ def type_of(error: BaseException) -> str:
 
 
 def describe(span: Span, error: BaseException, clean: Callable[[str], str]) -> None:
-    """Write an error down in a span, as the conventions have it, without credentials."""
-    trace = redacted(clean("".join(traceback.format_exception(error))))
-    attributes = {
-        "exception.type": type_of(error),
-        "exception.message": shorten(redacted(clean(str(error))), 1000),
-        "exception.stacktrace": trace if len(trace) <= LONGEST else f"…{trace[-LONGEST:]}",
-    }
-    span.add_event("exception", attributes)
+    """Write an error down in a span, as the conventions have it, without credentials; without it, if it has no text."""
+    with harmless("an error"):
+        trace = redacted(clean("".join(traceback.format_exception(error))))
+        attributes = {
+            "exception.type": type_of(error),
+            "exception.message": shorten(redacted(clean(str(error))), 1000),
+            "exception.stacktrace": trace if len(trace) <= LONGEST else f"…{trace[-LONGEST:]}",
+        }
+        span.add_event("exception", attributes)

@@ -55,6 +55,7 @@ def test_sizes_are_for_people(count, text):
 def test_ids_are_cut_sensibly(name, text):
     """A UUID is known by its beginning, a numbered name by its end."""
     assert wording.short_id(name) == text
+    assert wording.is_short(text) is (text != name)
 
 
 @pytest.mark.parametrize(

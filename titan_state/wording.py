@@ -39,6 +39,7 @@ GLYPHS: Final = {
 
 ERROR_LIMIT: Final = 120
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_CUT_UUID: Final = re.compile(r"[0-9a-fA-F]{8}")
 _OUTCOMES: Final = {
     "action_sent": "was sent",
     "action_accepted": "was accepted",
@@ -54,6 +55,11 @@ def short_id(name: str, width: int = 12) -> str:
         return name
     end = width // 2
     return f"{name[: width - end - 1]}…{name[-end:]}"
+
+
+def is_short(name: str) -> bool:
+    """Return whether an id looks as `short_id` has cut it."""
+    return "…" in name or _CUT_UUID.fullmatch(name) is not None
 
 
 def duration(seconds: float) -> str:

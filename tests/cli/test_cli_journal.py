@@ -9,9 +9,12 @@ from datetime import timedelta
 import pytest
 
 from titan_state import ConfigurationError, Handlers, Monitor, RequestBudget
+from titan_state.cli.exits import Exit
 from titan_state.cli.journal import age_of
 from titan_state.cli.places import journal_path
+from titan_state.cli.wait import Outcome
 from titan_state.emulator import Plan, Scenario, Step
+from titan_state.wording import short_id
 
 STORY = Scenario([Plan(id="a", steps=[Step("running", 0.4), Step("completed", 0.8)])])
 
@@ -85,6 +88,27 @@ def test_history(titan, serve, path):
     assert [event["id"] for event in events] == ["b:1", "b:2", "b:3"]
     nothing = titan("history", "x", *process_of)
     assert (nothing.exit_code, "has nothing of execution x" in nothing.stderr) == (6, True)
+
+
+def test_an_id_may_be_given_as_the_table_shows_it(titan, serve, path):
+    """History and report know an id that is cut, where the journal has one such; the service is asked for whole ids."""
+    first, second = "23a7711a-8133-4876-b7eb-dcd9e87a1613", "a-name-of-the-deployment"
+    twin = "23a7711a-0000-4876-b7eb-dcd9e87a1613"
+    service = serve(Scenario([Plan(id=name, initial="completed") for name in (first, second, twin)]))
+    journal = ("--journal", f"sqlite:///{path}")
+    assert titan("wait", first, second, *journal, service=service).exit_code == 0
+    for name in (first, second):
+        shown = titan("history", short_id(name), "--json", *journal)
+        assert {json.loads(line)["execution_id"] for line in shown.stdout.splitlines()} == {name}
+    page = titan("report", first, short_id(first), "--output", path.with_name("page.html"), *journal)
+    assert "1 execution:" in page.stdout
+    for command in (("check", short_id(first), "stop"), ("stop", short_id(second)), ("export", short_id(first))):
+        asked = titan(*command, service=service)
+        assert (asked.exit_code, "titan-state list has it whole" in asked.stderr) == (6, True)
+    told = Outcome(short_id(first), "not_found", Exit.NOT_FOUND, None).line()
+    assert "titan-state list has it whole" in told
+    assert titan("wait", twin, *journal, service=service).exit_code == 0
+    assert titan("history", short_id(first), *journal).exit_code == 6
 
 
 def test_subscriptions_name_their_journal(titan, serve, path):

@@ -97,8 +97,10 @@ def of_error(error: BaseException) -> Exit:
 
 def hint(error: BaseException) -> str:
     """Return what to look at first after an error, empty where its message says so itself."""
-    from titan_state import errors
+    from titan_state import errors, wording
 
+    if isinstance(error, errors.ExecutionNotFoundError) and wording.is_short(error.execution_id):
+        return "the id is cut as in a table: titan-state list has it whole"
     if isinstance(error, errors.UnauthorizedError):
         return "check TITAN_TOKEN"
     if isinstance(error, errors.ForbiddenError):

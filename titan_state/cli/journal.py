@@ -18,6 +18,7 @@ from titan_state.cli.output import emit, emit_json, remark
 from titan_state.cli.places import journal_path, of_account
 from titan_state.core.events import Transitioned
 from titan_state.core.lifecycle import Lifecycle
+from titan_state.core.tracking.state import FIELDS
 from titan_state.errors import ConfigurationError, shorten
 from titan_state.journal.address import journal_of
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|m|s|w)?")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, None: 86_400}
 ERROR_LIMIT = 160
+_ID = FIELDS.index("id")
 
 
 def place(address: str | None, url: str | None, account: str | None) -> str | Path:
@@ -63,11 +65,20 @@ def _found(where: str | Path) -> Journal:
     return journal
 
 
+async def whole_id(journal: Journal, execution_id: str) -> str:
+    """Return the id that tables show as this one, if the journal has exactly one; else what was given."""
+    if not wording.is_short(execution_id):
+        return execution_id
+    names = [row[_ID] for row in await journal.records()]
+    found = [name for name in names if name and wording.short_id(name) == execution_id]
+    return found[0] if len(found) == 1 and execution_id not in names else execution_id
+
+
 async def history(where: str | Path, execution_id: str, *, as_json: bool) -> int:
     """Write the timeline of an execution."""
     require_ids((execution_id,))
     async with opened(where) as journal:
-        events = await journal.history(execution_id)
+        events = await journal.history(await whole_id(journal, execution_id))
     if not events:
         remark(f"the journal {journal.name} has nothing of execution {shorten(execution_id)}")
         return Exit.NOT_FOUND

@@ -13,7 +13,7 @@ import attrs
 
 from titan_state import wording
 from titan_state.cli.exits import Exit
-from titan_state.cli.journal import opened
+from titan_state.cli.journal import opened, whole_id
 from titan_state.cli.named import require_ids
 from titan_state.cli.output import emit, remark
 from titan_state.client.loading.files import Target
@@ -121,7 +121,8 @@ async def _chapters(journal: Journal, wish: Wish, now: datetime) -> tuple[list[C
     found = [row[_ID] for row in await journal.records() if row[_ID] and row[_TASK] in tasks] if tasks else []
     terminal = Lifecycle.default().terminal
     chapters, unknown = [], []
-    for name in dict.fromkeys([*wish.ids, *found]):
+    named = [await whole_id(journal, name) for name in wish.ids]
+    for name in dict.fromkeys([*named, *found]):
         events = await journal.history(name)
         if events:
             chapters.append(Chapter(timeline=Timeline.of(events, now=now, terminal=terminal), events=events))

@@ -52,6 +52,8 @@ class Outcome:
             told += f": {shorten(self.execution.error, wording.ERROR_LIMIT)}"
         if self.outcome == "failed":
             told += "; check first: execution details and platform logs"
+        if self.outcome == "not_found" and wording.is_short(self.execution_id):
+            told += " (the id is cut as in a table: titan-state list has it whole)"
         return f"{shorten(self.execution_id)}  {told}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+
+import pytest
 
 from titan_state.cli import listing
+from titan_state.core.execution import Execution
 from titan_state.emulator import Plan, Scenario, Step
 
 HOSTILE = "[red]x[/red]\x1b[2J\r\n"
@@ -27,6 +31,35 @@ def test_list_shows_executions_of_all_tasks_or_of_one(serve, titan):
     assert everything.exit_code == one.exit_code == 0
     assert {line.split()[0] for line in everything.stdout.splitlines()} == {"execution", "running", "failed"}
     assert {line.split()[0] for line in one.stdout.splitlines()} == {"execution", "failed"}
+
+
+@pytest.mark.parametrize(
+    ("width", "error", "shown"),
+    [
+        (100, "no seats", "execution status age progress task error"),
+        (80, "no seats", "execution status age progress error"),
+        (64, "no seats", "execution status age error"),
+        (20, "no seats", "execution …"),
+        (80, None, "execution status age progress task"),
+        (0, None, "execution status age progress task error"),
+    ],
+)
+def test_what_has_no_room_on_a_screen_is_left_out(monkeypatch, capsys, width, error, shown):
+    """A screen shows whole columns, of errors where there are any; what is no screen gets all of them."""
+    monkeypatch.setattr(listing.shutil, "get_terminal_size", lambda: os.terminal_size((width, 24)))
+    monkeypatch.setattr(listing.sys.stdout, "isatty", lambda: width > 0, raising=False)
+    one = Execution(
+        id="8d723104-8133-4876-b7eb-dcd9e87a1613",
+        status="failed",
+        task_id="eb1167b3-8133-4876-b7eb-dcd9e87a1613",
+        progress=15,
+        phase="fetching",
+        error=error,
+    )
+    listing._write([one], with_task=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert " ".join(lines[0].split()) == shown
+    assert not width or max(map(len, lines)) <= width
 
 
 def test_list_as_json_is_one_execution_on_a_line(serve, titan):

@@ -231,7 +231,9 @@ def plan(
     rpm: Annotated[float, typer.Option("--rpm", min=0.1, metavar="R", help="How many requests a minute.")] = 120,
     finished: Annotated[
         int | None,
-        typer.Option("--finished", min=0, metavar="N", help="How many finished ones the list shows; 5 times as many."),
+        typer.Option(
+            "--finished", min=0, metavar="N", help="How many finished ones the list shows; by default 5 times as many."
+        ),
     ] = None,
     page_size: Annotated[int, typer.Option("--page-size", min=1, metavar="N", help="How many a page shows.")] = 100,
     as_json: options.Json = False,

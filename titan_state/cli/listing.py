@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 PAGES = 20
 """How many pages a search by status looks at: it must not spend the account's requests of a minute."""
 
+GAP = "  "
+ROOM = 12
+"""How many characters of an error are worth a column on a screen."""
+
+LEAST = 2
+"""The execution and its status are shown on any screen."""
+
 
 @attrs.define
 class Search:
@@ -120,8 +127,22 @@ def _write(executions: list[Execution], *, with_task: bool) -> None:
         age = "" if one.created_at is None else wording.duration((now - one.created_at).total_seconds())
         task = (wording.short_id(one.task_id or "") if width else one.task_id or "-",) if with_task else ()
         rows.append((one.id, one.status, age, wording.progress(one), *task, one.error or ""))
-    rows = [tuple(shorten(cell) for cell in row) for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        line = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+    columns = list(zip(*(tuple(shorten(cell) for cell in row) for row in rows), strict=True))
+    for row in zip(*(_padded(column) for column in (_fitting(columns, width) if width else columns)), strict=True):
+        line = GAP.join(row).rstrip()
         emit(shorten(line, width) if width else line)
+
+
+def _fitting(columns: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
+    """Return the columns that a screen has room for: errors, where there are any, count more than tasks."""
+    *others, errors = columns
+    if not any(errors[1:]):
+        return others
+    while len(others) > LEAST and width - sum(len(_padded(one)[0]) + len(GAP) for one in others) < ROOM:
+        others.pop()
+    return [*others, errors]
+
+
+def _padded(column: tuple[str, ...]) -> list[str]:
+    size = max(len(cell) for cell in column)
+    return [cell.ljust(size) for cell in column]

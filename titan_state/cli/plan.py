@@ -30,7 +30,7 @@ def plan(executions: int, per_minute: float, *, finished: int | None, page_size:
     for name, seconds in rows.items():
         emit(f"  {name:<32} a change is noticed after {_shown(seconds)} on average")
     emit(f"  One GET every 3 s for each is full at {found.full_at} executions.")
-    emit("Durations are taken as memoryless, the list as newest first; narrow durations are noticed sooner.")
+    emit("Durations are taken as memoryless, the list as newest first; durations that vary less are noticed sooner.")
 
 
 class Explainer:

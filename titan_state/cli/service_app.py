@@ -188,12 +188,12 @@ def subscribe(
         typer.Option(
             "--since",
             metavar="WHEN",
-            help="Where it begins if it is new: now (as usual), beginning, an age (2h, 30d), or a time.",
+            help="Where it begins if it is new: now (by default), beginning, an age (2h, 30d), or a time.",
         ),
     ] = None,
     retries: Annotated[
         int | None,
-        typer.Option("--retries", min=0, metavar="N", help="How often a run that failed is tried again; 3 as usual."),
+        typer.Option("--retries", min=0, metavar="N", help="How often a run that failed is tried again; 3 by default."),
     ] = None,
     backoff: Annotated[
         float | None,
@@ -201,7 +201,7 @@ def subscribe(
             "--backoff",
             min=0,
             metavar="SECONDS",
-            help="How long after the first failure; doubled each time, 1 as usual.",
+            help="How long after the first failure; doubled each time, 1 by default.",
         ),
     ] = None,
     timeout: Annotated[

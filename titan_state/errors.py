@@ -195,7 +195,7 @@ class ExecutionUnreadableError(TitanStateError):
 
 
 class MonitorClosedError(TitanStateError, RuntimeError):
-    """The monitor is not running: use it inside `async with`."""
+    """The monitor is not running, or was left meanwhile: use it inside `async with`."""
 
 
 class OutputsUnavailableError(TitanStateError):
@@ -292,6 +292,13 @@ class TemporaryError(TitanStateError):
 
     Attributes:
         delay: Seconds to wait before the next attempt, None for the handler's own backoff.
+
+    Args:
+        message: Why, for the log.
+        delay: Seconds, or a `timedelta`, to wait before the next attempt; None for the handler's own backoff.
+
+    Raises:
+        ConfigurationError: The delay is no number of seconds of 0 or more.
     """
 
     def __init__(self, message: str = "", *, delay: float | timedelta | None = None) -> None:

@@ -62,7 +62,11 @@ class ManualClock:
         return min(self._asleep.values(), default=None)
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep until the clock was moved by `seconds`; for 0 or less, only give other tasks their turn."""
+        """Sleep until the clock was moved by `seconds`; for 0 or less, only give other tasks their turn.
+
+        Args:
+            seconds: How long.
+        """
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -88,6 +92,9 @@ class ManualClock:
 
     async def advance_to(self, time: float) -> None:
         """Move the clock on to a time; see `advance`.
+
+        Args:
+            time: The time, in seconds of this clock.
 
         Raises:
             ValueError: The time is over already.

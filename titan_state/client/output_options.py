@@ -43,6 +43,8 @@ class LoadOptions(TypedDict, total=False):
 class SaveOptions(LoadOptions, total=False):
     """How a file is loaded and written.
 
+    It has these attributes beside those of `LoadOptions`.
+
     Attributes:
         if_exists: What to do with a file that is there already: `error` (the default), `skip`, which leaves it alone
             and sends nothing, or `overwrite`, once the new one is whole.

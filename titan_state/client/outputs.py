@@ -56,7 +56,16 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    """The outputs of one execution.
+    """The outputs of one execution. `Monitor.outputs` returns it.
+
+    ```python
+    outputs = monitor.outputs(execution.id)
+    saved = await outputs.export("results.csv", format="csv")
+    async for row in outputs.rows():
+        print(row)
+    ```
+
+    Cancelling any of its methods leaves no unfinished file behind.
 
     Attributes:
         execution_id: The execution.
@@ -168,7 +177,21 @@ class Outputs:
     async def download(
         self, path: str | os.PathLike[str], *, wait: float | timedelta = WAIT_S, **options: Unpack[SaveOptions]
     ) -> SavedFile:
-        """Load the results as the service offers them for download, which is CSV; see `export`."""
+        """Load the results as the service offers them for download, which is CSV.
+
+        Args:
+            path: The file; or a directory, for a file in it that is named after the execution.
+            wait: For how many seconds results that are not there yet are waited for.
+            options: See `SaveOptions`.
+
+        Returns:
+            The file.
+
+        Raises:
+            OutputsUnavailableError: The execution is in a status that has none; nothing was sent.
+            ResultsNotReadyError: The results could not be read in time.
+            ServiceError: They could not be loaded, with all retries; for further errors see `export`.
+        """
         checked(options, SaveOptions, "download")
         load = self._results("/results/download", {}, "csv", wait, options)
         return await self._save(load, path, f"{safe_name(self.execution_id)}.csv", options)
@@ -228,6 +251,9 @@ class Outputs:
     async def task_datasets(self, task_id: str) -> tuple[Dataset, ...]:
         """Read the datasets of all executions of a task.
 
+        Args:
+            task_id: The task; of which execution these outputs are does not matter.
+
         Raises:
             NotFoundError: There is no such task.
             ServiceError: A request did not succeed.
@@ -273,7 +299,11 @@ class Outputs:
         return await self._save(load, path, medium.file_name, options)
 
     def media_urls(self, row: Any) -> tuple[str, ...]:
-        """Return the media URLs in a row that may be loaded, in their order."""
+        """Return the media URLs in a row that may be loaded, in their order.
+
+        Args:
+            row: A row of the results, of any shape; URLs are looked for in all of its values.
+        """
         return tuple(dict.fromkeys(media_urls(row, self._exchange.origin, self._exchange.profile)))
 
     async def read_metadata(self) -> Reading[ResultMetadata]:

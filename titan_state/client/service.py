@@ -76,13 +76,13 @@ class TaskService:
             token: The token, or a function, `def` or `async def`, that returns a valid one and is asked again, once,
                 when the service refuses it (401). It is called on the event loop: one that takes its time must be
                 `async def`. What it raises becomes a `TokenUnavailableError`.
-            profile: What the documentation leaves open.
-            budget: How many requests may be sent, 120 a minute by default.
-            clock: The time.
+            profile: What the documentation leaves open; None for the defaults of `ServiceProfile`.
+            budget: How many requests may be sent; None for 120 a minute, the documentation's typical limit.
+            clock: The time; None for the machine's own.
             total_timeout_s: Seconds that one exchange may take.
             connect_timeout_s: Seconds that connecting may take.
             max_body: The largest answer that is read, in bytes after decompression.
-            rng: Jitter comes from it.
+            rng: Jitter comes from it; None for one of its own.
 
         Raises:
             ConfigurationError: An argument cannot work.
@@ -123,15 +123,23 @@ class TaskService:
         await self.close()
 
     def lead_by(self, permit: Permit) -> None:
-        """Send requests only while a permit is held: another client may be the one that sends."""
+        """Send requests only while a permit is held: another client may be the one that sends.
+
+        Args:
+            permit: What says so. Reads wait for as long as it is not held; control fails after 5 s without it.
+        """
         self._transport.permit(permit)
 
     def instrument(self, instrumentation: Instrumentation | None) -> None:
-        """Tell of every request that is sent from now on; nobody, for None."""
+        """Tell of every request that is sent from now on.
+
+        Args:
+            instrumentation: Who is told; None for nobody.
+        """
         self._transport.instrumentation = instrumentation
 
     async def close(self) -> None:
-        """Close all connections; requests that wait, or are on their way, fail."""
+        """Close all connections; requests that wait, or are on their way, fail with `ConnectionFailedError`."""
         await self._transport.close()
 
     @property
@@ -140,13 +148,24 @@ class TaskService:
         return self._transport.statistics
 
     def redact(self, text: str) -> str:
-        """Return a text of any origin without the token, and without other credentials that are written in it."""
+        """Return a text of any origin without the token, and without other credentials that are written in it.
+
+        Args:
+            text: The text.
+        """
         return redacted(self._credential.redact(text))
 
     # Executions.
 
     async def get(self, execution_id: str, *, priority: Priority = Priority.POLL) -> Reading[Execution]:
         """Read one execution.
+
+        Args:
+            execution_id: The execution.
+            priority: How soon the request goes, when others wait too.
+
+        Returns:
+            The execution, with the times of the request.
 
         Raises:
             NotFoundError: There is no such execution.
@@ -188,19 +207,23 @@ class TaskService:
         return await self._exchange.request("GET", path, decode, query, priority=priority)
 
     async def pause(self, execution_id: str) -> Reading[Execution | None]:
-        """Ask for a pause; see `act`."""
+        """Ask for a pause. See `TaskService.act`."""
         return await self.act(execution_id, Action.PAUSE)
 
     async def resume(self, execution_id: str) -> Reading[Execution | None]:
-        """Ask for a resumption; see `act`."""
+        """Ask for a resumption. See `TaskService.act`."""
         return await self.act(execution_id, Action.RESUME)
 
     async def stop(self, execution_id: str) -> Reading[Execution | None]:
-        """Ask for a stop; see `act`."""
+        """Ask for a stop. See `TaskService.act`."""
         return await self.act(execution_id, Action.STOP)
 
     async def act(self, execution_id: str, action: Action) -> Reading[Execution | None]:
         """Ask for a control action, without checking whether it is legal.
+
+        Args:
+            execution_id: The execution.
+            action: The action, or its name.
 
         Returns:
             The execution, if the answer holds one.
@@ -249,6 +272,9 @@ class TaskService:
 
     async def get_task(self, task_id: str) -> Reading[Task]:
         """Read one task.
+
+        Args:
+            task_id: The task.
 
         Raises:
             NotFoundError: There is no such task.

@@ -70,6 +70,10 @@ class Source(Protocol):
     async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey:
         """Return what is known; see `Monitor.survey`.
 
+        Args:
+            after: The mark of the survey before; None for all.
+            ids: Also these executions.
+
         Raises:
             MonitorClosedError: No monitor answers; the message says why.
         """
@@ -82,6 +86,9 @@ class Source(Protocol):
     async def known(self, execution_id: str) -> Known:
         """Return what is known of one execution; see `Monitor.known`.
 
+        Args:
+            execution_id: The execution.
+
         Raises:
             MonitorClosedError: No monitor answers; the message says why.
         """
@@ -89,6 +96,10 @@ class Source(Protocol):
 
     async def act(self, execution_id: str, action: Action) -> Execution:
         """Send a control action if it is legal; see `Monitor.act`.
+
+        Args:
+            execution_id: The execution.
+            action: The action.
 
         Raises:
             MonitorClosedError: No monitor can be asked; the message says why.
@@ -98,22 +109,44 @@ class Source(Protocol):
     async def results(self, execution_id: str) -> ResultMetadata:
         """Ask the service for the metadata of results; see `Outputs.metadata`.
 
+        Args:
+            execution_id: The execution.
+
         Raises:
             MonitorClosedError: No monitor can be asked; the message says why.
         """
         ...
 
     async def save(self, execution_id: str, form: Format, directory: Path) -> Path:
-        """Save results as a file in a directory; see `Outputs.export`."""
+        """Save results as a file in a directory; see `Outputs.export`.
+
+        Args:
+            execution_id: The execution.
+            form: `json` or `csv`.
+            directory: The directory.
+
+        Returns:
+            The file.
+        """
         ...
 
     def redact(self, text: str) -> str:
-        """Return a text without credentials."""
+        """Return a text without credentials.
+
+        Args:
+            text: The text.
+        """
         ...
 
 
 class MonitorSource:
-    """A monitor of this program, which has been entered. See `Source`."""
+    """A monitor of this program, which has been entered. See `Source` for what each method does.
+
+    `Dashboard(monitor)` makes one by itself.
+
+    Args:
+        monitor: The monitor.
+    """
 
     mode: Literal["monitor", "journal"] = "monitor"
     saves = True
@@ -130,7 +163,7 @@ class MonitorSource:
         """Do nothing: this program writes the journal."""
 
     async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey:
-        """Return what is known."""
+        """Return what is known. See `Source.survey`."""
         return self._monitor.survey(after=after, ids=ids)
 
     async def written(self) -> list[Sight]:
@@ -138,29 +171,36 @@ class MonitorSource:
         return []
 
     async def known(self, execution_id: str) -> Known:
-        """Return what is known of one execution."""
+        """Return what is known of one execution. See `Source.known`."""
         return self._monitor.known(execution_id)
 
     async def act(self, execution_id: str, action: Action) -> Execution:
-        """Send a control action if it is legal."""
+        """Send a control action if it is legal. See `Source.act`."""
         return await self._monitor.act(execution_id, action)
 
     async def results(self, execution_id: str) -> ResultMetadata:
-        """Ask the service for the metadata of results."""
+        """Ask the service for the metadata of results. See `Source.results`."""
         return await self._monitor.outputs(execution_id).metadata()
 
     async def save(self, execution_id: str, form: Format, directory: Path) -> Path:
-        """Save results as a file in a directory."""
+        """Save results as a file in a directory. See `Source.save`."""
         saved = await self._monitor.outputs(execution_id).export(directory, format=form, wait=0)
         return saved.path
 
     def redact(self, text: str) -> str:
-        """Return a text without credentials."""
+        """Return a text without credentials. See `Source.redact`."""
         return redacted(self._monitor.service.redact(text))
 
 
 class JournalSource:
-    """A journal that is open, and the monitor of another program that writes it, while one does. See `Source`."""
+    """A journal that is open, and the monitor of another program that writes it, while one does. See `Source`.
+
+    ```python
+    async with Dashboard(JournalSource(journal)) as dashboard:
+        print(dashboard.url)
+        await dashboard.wait()
+    ```
+    """
 
     mode: Literal["monitor", "journal"] = "journal"
     saves = False
@@ -179,8 +219,8 @@ class JournalSource:
         Args:
             journal: The journal, which is open.
             lifecycle: The model of the monitor that writes it, the documented one by default.
-            account: Whose executions these are.
-            origin: The origin of the Task Service.
+            account: Whose executions these are; None where that is not known.
+            origin: The origin of the Task Service; None where that is not known.
             patience_s: For how many seconds an answer of that monitor is waited for, where it sends no request for it.
         """
         self.journal = journal
@@ -195,7 +235,7 @@ class JournalSource:
         await self.journal.poll()
 
     async def survey(self, after: Mark | None, ids: Collection[str]) -> Survey:
-        """Return what the monitor knows that writes the journal."""
+        """Return what the monitor knows that writes the journal. See `Source.survey`."""
         async with self._asked(self._patience_s) as monitor:
             return await _answer(monitor.survey(after=after, ids=ids))
 
@@ -216,26 +256,30 @@ class JournalSource:
         return found
 
     async def known(self, execution_id: str) -> Known:
-        """Return what the monitor knows of one execution."""
+        """Return what the monitor knows of one execution. See `Source.known`."""
         async with self._asked(self._patience_s) as monitor:
             return await _answer(monitor.known(execution_id))
 
     async def act(self, execution_id: str, action: Action) -> Execution:
-        """Have the monitor send a control action."""
+        """Have the monitor send a control action. See `Source.act`."""
         async with self._asked() as monitor:
             return await monitor.act(execution_id, action)
 
     async def results(self, execution_id: str) -> ResultMetadata:
-        """Have the monitor ask for the metadata of results."""
+        """Have the monitor ask for the metadata of results. See `Source.results`."""
         async with self._asked() as monitor:
             return await monitor.results(execution_id)
 
     async def save(self, execution_id: str, form: Format, directory: Path) -> Path:
-        """Raise: the service's token is with the program that writes the journal."""
+        """Raise: the service's token is with the program that writes the journal. See `Source.save`.
+
+        Raises:
+            MonitorClosedError: Always; the message names the command to use.
+        """
         raise MonitorClosedError(f"the monitor runs in another program: titan-state export {execution_id}")
 
     def redact(self, text: str) -> str:
-        """Return a text without credentials."""
+        """Return a text without credentials. See `Source.redact`."""
         return redacted(text)
 
     @asynccontextmanager

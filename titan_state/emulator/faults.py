@@ -68,6 +68,10 @@ def _when(value: When | float | Iterable[int]) -> When:
 class Faults:
     """What goes wrong; every attribute may be set while the service runs.
 
+    ```python
+    faults = Faults(server_error=0.1, lost_answer={1}, stale=When(every=5), stale_s=3)
+    ```
+
     Those that are a `When` also take a probability (0.1) or exact numbers of requests ({1, 3}). Durations of lag are
     scenario seconds, those of slowness are seconds of the service's clock.
 
@@ -85,13 +89,17 @@ class Faults:
             after the whole body; and too small, and only so much of the body is sent, up to the middle of a row.
         broken_body: The connection is reset after any part of the body, with the `Content-Length` of the whole.
         html: A proxy's page, with 200, instead of an answer; nothing was carried out.
-        spurious_429: 429 though the limit was not reached; with a reset after `spurious_reset_s`, None for no header.
+        late_s: How long `late` is, in seconds.
+        slow_s: How long `slow` is, in seconds.
+        spurious_429: 429 though the limit was not reached.
+        spurious_reset_s: In how many seconds `spurious_429` says that requests are possible again; None for no header.
+        stale_s: How old `stale` answers are at most, in scenario seconds.
         stale: The answer to a read shows the truth of some moment of the last `stale_s`.
-        list_lag_s: How far every list lags behind.
+        list_lag_s: How far every list lags behind, in scenario seconds.
         shifting: A page after the first is shifted by one, as if an execution before it had appeared or disappeared.
         unreadable_new_s: For how long a new execution is answered with 404, though lists show it.
         ignored_action: An action is accepted and has no effect.
-        dates_off_s: By how much every `updated_at` of an execution is wrong.
+        dates_off_s: By how many seconds every `updated_at` of an execution is ahead; behind if negative.
         seed: The seed of the dice, None for the emulator's.
     """
 
@@ -127,7 +135,11 @@ class Faults:
 
     @classmethod
     def rough(cls, seed: int | None = None) -> Faults:
-        """Return a bit of everything that a network and lagging replicas do; nothing here lies about the model."""
+        """Return a bit of everything that a network and lagging replicas do; nothing here lies about the model.
+
+        Args:
+            seed: The seed of the dice, None for the emulator's.
+        """
         return cls(
             server_error=0.03,
             error_after=0.03,

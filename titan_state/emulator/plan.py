@@ -39,7 +39,11 @@ class Step:
 
     @classmethod
     def vanish(cls, after_s: float = 0.0) -> Step:
-        """Return the step after which the execution is not found any more."""
+        """Return the step after which the execution is not found any more.
+
+        Args:
+            after_s: Scenario seconds since the step before, or since the creation.
+        """
         return cls(None, after_s)
 
 
@@ -95,7 +99,11 @@ class Plan:
         return tuple(marks)
 
     def status_at(self, at: float) -> str | None:
-        """Return the status at a scenario time if left alone, None before the creation and once it has vanished."""
+        """Return the status at a scenario time if left alone, None before the creation and once it has vanished.
+
+        Args:
+            at: The scenario time, in seconds.
+        """
         found: str | None = None
         for since, status in self.timeline():
             if since <= at:
@@ -108,7 +116,11 @@ class Plan:
         return self.timeline()[-1][1]
 
     def is_legal(self, lifecycle: Lifecycle | None = None) -> bool:
-        """Return whether every change of the plan is one move of the model (default: `Lifecycle.default()`)."""
+        """Return whether every change of the plan is one move of the model.
+
+        Args:
+            lifecycle: The model; None for `Lifecycle.default()`.
+        """
         model = lifecycle or Lifecycle.default()
         legal = {(move.source, move.dest) for move in model.moves}
         statuses = [status for _, status in self.timeline()]

@@ -42,7 +42,13 @@ class HistoryEntry:
 
 @attrs.frozen
 class Mark:
-    """One change of the truth; a status of None means that the execution vanished."""
+    """One change of the truth.
+
+    Attributes:
+        at: When, in scenario seconds.
+        status: The status that was entered; None where the execution vanished.
+        cause: `created`, `platform` (its plan, or a forced move) or `action` (an accepted control action).
+    """
 
     at: float
     status: str | None

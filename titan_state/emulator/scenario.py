@@ -48,6 +48,13 @@ def _tasks(tasks: Iterable[Task]) -> tuple[Task, ...]:
 class Scenario:
     """Tasks and plans: all that an embedded service is going to do by itself.
 
+    ```python
+    scenario = Scenario(
+        plans=[Plan(id="good", steps=[Step("running", 1), Step("completed", 5)]), Plan(id="stays", task_id="nightly")],
+        tasks=[Task(id="nightly", name="Nightly prices")],
+    )
+    ```
+
     Attributes:
         plans: What its executions do. A plan with a `task_id` that no task has brings that task along.
         tasks: Its tasks. Without any, there is one.
@@ -58,6 +65,9 @@ class Scenario:
 
     def plan(self, note: str) -> Plan:
         """Return the plan with that note.
+
+        Args:
+            note: The note (`Plan.note`).
 
         Raises:
             KeyError: No plan has it.

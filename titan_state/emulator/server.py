@@ -36,9 +36,16 @@ DEFAULT_TOKEN: Final = "emulator-token-that-is-no-secret"  # noqa: S105 - no sec
 class TaskServiceEmulator:
     """An embedded Task Service for tests and demonstrations.
 
-    Use it with `async with`. Scenario time begins on entering, or with the first request where `begins_when_asked` says
-    so, runs at `speed` times the clock, and ends on leaving; the questions (`history`, `executions`, `requests`) are
-    answered afterwards too.
+    ```python
+    plan = Plan(id="nightly", steps=[Step("running", 0.1), Step("completed", 0.5)])
+    async with TaskServiceEmulator(Scenario([plan])) as service:
+        async with Monitor(service.url, service.token) as monitor:
+            print((await monitor.wait("nightly")).status)
+        print(service.history("nightly"))  # what was true, and when
+    ```
+
+    Use it with `async with`. Scenario time begins on entering, runs at `speed` times the clock, and ends on leaving;
+    the questions (`history`, `executions`, `requests`) are answered afterwards too.
     """
 
     def __init__(
@@ -145,6 +152,9 @@ class TaskServiceEmulator:
     def history(self, execution_id: str) -> tuple[HistoryEntry, ...]:
         """Return the changes of an execution's true status, oldest first; none of one that is yet to be created.
 
+        Args:
+            execution_id: The execution.
+
         Raises:
             KeyError: There is no such execution.
         """
@@ -162,6 +172,9 @@ class TaskServiceEmulator:
     def results_ready(self, execution_id: str) -> bool:
         """Return whether the results of an execution can be read now.
 
+        Args:
+            execution_id: The execution.
+
         Raises:
             KeyError: There is no such execution, or it is yet to be created.
         """
@@ -177,6 +190,10 @@ class TaskServiceEmulator:
 
         Its media URLs have the origin of this service, so ask once it has listened.
 
+        Args:
+            execution_id: The execution.
+            format: `json` or `csv`.
+
         Raises:
             KeyError: There is no such execution, or it is yet to be created.
             ValueError: There is no such format.
@@ -186,6 +203,9 @@ class TaskServiceEmulator:
 
     def add(self, plan: Plan) -> str:
         """Add an execution, created now or `plan.created_after_s` from now.
+
+        Args:
+            plan: What it does.
 
         Returns:
             Its id.
@@ -201,6 +221,10 @@ class TaskServiceEmulator:
 
         One that has vanished is found again.
 
+        Args:
+            execution_id: The execution.
+            status: The status, any text.
+
         Raises:
             KeyError: There is no such execution, or it is yet to be created.
             ConfigurationError: The status is no text.
@@ -211,6 +235,9 @@ class TaskServiceEmulator:
 
     def remove(self, execution_id: str) -> None:
         """Make an execution vanish: it is not found from now on.
+
+        Args:
+            execution_id: The execution.
 
         Raises:
             KeyError: There is no such execution, or it is yet to be created.

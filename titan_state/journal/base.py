@@ -142,27 +142,53 @@ class Subscription(Protocol):
     name: str
 
     async def fetch(self, limit: int) -> list[Delivery]:
-        """Return at most so many deliveries that were not handed out yet, in the order of the log.
+        """Return deliveries that were not handed out yet, in the order of the log.
 
-        What was handed out before a crash and not acknowledged comes first. An empty list means that there is nothing
-        at present.
+        What was handed out before a crash and not acknowledged comes first.
+
+        Args:
+            limit: How many at most.
+
+        Returns:
+            The deliveries; none if there is nothing at present.
         """
         ...
 
     async def fetch_of(self, execution_id: str, *, after: int, limit: int) -> list[Delivery]:
-        """Return deliveries of one execution again, after a position: they were handed out, and are unfinished."""
+        """Return deliveries of one execution again, after a position: they were handed out, and are unfinished.
+
+        Args:
+            execution_id: The execution.
+            after: The position; only later ones are meant.
+            limit: How many at most.
+        """
         ...
 
     async def acknowledge(self, delivery: Delivery) -> None:
-        """Take down that a delivery succeeded; return when that is written."""
+        """Take down that a delivery succeeded; return when that is written.
+
+        Args:
+            delivery: The delivery.
+        """
         ...
 
     async def retry(self, delivery: Delivery, *, due: datetime, error: str) -> None:
-        """Take down that a delivery failed and is to be tried again; it stays with whoever has it."""
+        """Take down that a delivery failed and is to be tried again; it stays with whoever has it.
+
+        Args:
+            delivery: The delivery.
+            due: When it is to be tried again, an aware UTC time.
+            error: What went wrong, in words.
+        """
         ...
 
     async def set_aside(self, delivery: Delivery, *, error: str) -> None:
-        """Take down that a delivery is given up."""
+        """Take down that a delivery is given up.
+
+        Args:
+            delivery: The delivery.
+            error: What went wrong, in words.
+        """
         ...
 
     async def close(self) -> None:
@@ -257,6 +283,9 @@ class Journal(Protocol):
     async def append(self, commit: Commit) -> Sequence[int]:
         """Write down events and what is known after them: all of it, or nothing. It returns when that is durable.
 
+        Args:
+            commit: The events, and the rows of the executions that they changed; at most `largest_commit` of both.
+
         Returns:
             The positions of the events, in their order.
 
@@ -281,8 +310,8 @@ class Journal(Protocol):
 
         Args:
             name: Its name. One that is known goes on where it was left off.
-            wants: Which events it is for.
-            since: Where it begins if it is new.
+            wants: Returns whether it is for an event.
+            since: Where it begins if it is new: "now", "beginning", or an aware time.
             head: The position that "now" means.
             notify: Called when there may be something to fetch that `poll` does not tell of.
 
@@ -302,17 +331,29 @@ class Journal(Protocol):
     # For people.
 
     async def history(self, execution_id: str) -> list[Event]:
-        """Return the events of an execution that are in the log, in order."""
+        """Return the events of an execution that are in the log, in order.
+
+        Args:
+            execution_id: The execution.
+        """
         ...
 
     async def log(self, after: int, limit: int) -> list[tuple[int, Event]]:
-        """Return at most so many events after a position, each with its own, in the order of the log."""
+        """Return events after a position, each with its own, in the order of the log.
+
+        Args:
+            after: The position; 0 for the beginning.
+            limit: How many events at most.
+        """
         ...
 
     async def records(self) -> Sequence[Row]:
         """Return what is written down of every execution beside its events; nothing where nothing is durable.
 
         The rows are those of `titan_state.core.tracking.state`, the longest unchanged first.
+
+        Raises:
+            JournalError: It cannot be read.
         """
         ...
 
@@ -323,23 +364,44 @@ class Journal(Protocol):
     async def unsubscribe(self, name: str) -> bool:
         """Remove a subscription with everything that it has not had; return False if there is none.
 
+        Args:
+            name: The name of the subscription.
+
         Raises:
             SubscriptionInUseError: A program has it open.
         """
         ...
 
     async def letters(self, *, dead_only: bool = False) -> list[Letter]:
-        """Return the deliveries that did not succeed so far, the oldest first."""
+        """Return the deliveries that did not succeed so far, the oldest first.
+
+        Args:
+            dead_only: Whether those that are to be tried again are left out.
+        """
         ...
 
     async def redeliver(self, event_ids: Iterable[str], *, subscription: str | None = None) -> list[Letter]:
-        """Have dead letters tried again, out of order, of all subscriptions or one; return those."""
+        """Have dead letters tried again, out of order.
+
+        Args:
+            event_ids: The ids of the events (`Event.id`); others are passed over.
+            subscription: The name of the only subscription that is meant; None for all.
+
+        Returns:
+            The letters that are tried again.
+        """
         ...
 
     async def prune(self, before: datetime) -> int:
-        """Drop events from before a time that every subscription has had; return how many.
+        """Drop events from before a time that every subscription has had.
 
         What is to be tried again, or was given up, stays.
+
+        Args:
+            before: The time, aware.
+
+        Returns:
+            How many events were dropped.
         """
         ...
 

@@ -29,7 +29,10 @@ KEPT_LETTERS: Final = 1000
 
 
 class MemoryJournal:
-    """A journal in memory. See `titan_state.journal.base.Journal`."""
+    """A journal in memory: it ends with the program. See `Journal` for what each method does.
+
+    It keeps the last 1,000 events, and those that a subscription is still to have.
+    """
 
     name = "memory"
     is_durable = False
@@ -56,17 +59,17 @@ class MemoryJournal:
         return self._first + len(self._log) - 1
 
     async def open(self) -> None:
-        """Begin to use it."""
+        """Begin to use it. See `Journal.open`."""
         if self._is_open:
             raise JournalInUseError("this journal is used by another monitor: give each one its own")
         self._is_open = True
 
     async def lead(self, account: str) -> State:
-        """Become the one that appends; nothing is known from before."""
+        """Become the one that appends; nothing is known from before. See `Journal.lead`."""
         return State()
 
     async def append(self, commit: Commit) -> Sequence[int]:
-        """Take in the events; what is known after them is kept by who appends."""
+        """Take in the events; what is known after them is kept by who appends. See `Journal.append`."""
         first = self.head + 1
         self._log.extend(commit.events)
         self._trim()
@@ -81,7 +84,7 @@ class MemoryJournal:
         head: int,
         notify: Callable[[], None],
     ) -> MemorySubscription:
-        """Open a subscription; what was dropped already is not in it."""
+        """Open a subscription; what was dropped already is not in it. See `Journal.subscribe`."""
         known = self._subscriptions.get(name)
         if known is not None and known.is_open:
             raise SubscriptionInUseError(name, "this program")
@@ -100,11 +103,11 @@ class MemoryJournal:
         self._is_open = False
 
     async def history(self, execution_id: str) -> list[Event]:
-        """Return the events of an execution that are kept still, in order."""
+        """Return the events of an execution that are kept still, in order. See `Journal.history`."""
         return [event for event in self._log if event.execution_id == execution_id]
 
     async def log(self, after: int, limit: int) -> list[tuple[int, Event]]:
-        """Return events after a position, as far as they are kept still."""
+        """Return events after a position, as far as they are kept still. See `Journal.log`."""
         return list(islice(self.after(after), limit))
 
     async def records(self) -> Sequence[Row]:
@@ -116,19 +119,19 @@ class MemoryJournal:
         return [self._subscriptions[name].state() for name in sorted(self._subscriptions)]
 
     async def unsubscribe(self, name: str) -> bool:
-        """Remove a subscription."""
+        """Remove a subscription. See `Journal.unsubscribe`."""
         known = self._subscriptions.get(name)
         if known is not None and known.is_open:
             raise SubscriptionInUseError(name, "this program")
         return self._subscriptions.pop(name, None) is not None
 
     async def letters(self, *, dead_only: bool = False) -> list[Letter]:
-        """Return the deliveries that did not succeed so far, the oldest first."""
+        """Return the deliveries that did not succeed so far, the oldest first. See `Journal.letters`."""
         found = [letter for one in self._subscriptions.values() for letter in one.letters.values()]
         return sorted((one for one in found if one.is_dead or not dead_only), key=lambda letter: letter.at)
 
     async def redeliver(self, event_ids: Iterable[str], *, subscription: str | None = None) -> list[Letter]:
-        """Have dead letters tried again."""
+        """Have dead letters tried again. See `Journal.redeliver`."""
         wanted = set(event_ids)
         return [
             letter
@@ -138,7 +141,7 @@ class MemoryJournal:
         ]
 
     async def prune(self, before: datetime) -> int:
-        """Return 0: an event is dropped as soon as every subscription has had it."""
+        """Return 0: an event is dropped as soon as every subscription has had it. See `Journal.prune`."""
         return 0
 
     async def verify(self) -> list[str]:
@@ -150,7 +153,11 @@ class MemoryJournal:
         return datetime.now(UTC) if self._clock is None else self._clock.now()
 
     def after(self, position: int) -> Iterator[tuple[int, Event]]:
-        """Hand out the events after a position, as far as they are kept."""
+        """Hand out the events after a position, as far as they are kept.
+
+        Args:
+            position: The position; 0 for all that are kept.
+        """
         for index in range(max(0, position + 1 - self._first), len(self._log)):
             yield self._first + index, self._log[index]
 

@@ -53,7 +53,10 @@ UPKEEP_S: Final = 3600.0
 
 
 class SqliteJournal:
-    """A journal in a SQLite file. See `titan_state.journal.base.Journal`.
+    """A journal in a SQLite file. See `Journal` for what each method does.
+
+    One monitor writes it, and programs of the same machine may subscribe to it. Events older than 30 days, or beyond
+    the last million, are dropped once every subscription has had them.
 
     Attributes:
         path: The file.
@@ -107,7 +110,7 @@ class SqliteJournal:
         return self._head
 
     async def open(self) -> None:
-        """Open the file, or make it."""
+        """Open the file, or make it. See `Journal.open`."""
         if self._is_open:
             raise JournalError(f"the journal {self.path} is open already: make another object for another use")
         connection = await self.do(database.connect, self.path)
@@ -118,7 +121,7 @@ class SqliteJournal:
         self._version = await self.do(self._tables.version)
 
     async def lead(self, account: str) -> State:
-        """Take the place of the one writer, and return what the writer before knew."""
+        """Take the place of the one writer, and return what the writer before knew. See `Journal.lead`."""
         self._lease = await self.do(database.lease, self.path, self._tables.holder)
         state = await self.do(self._tables.lead, account, self._holder)
         self._head = await self.do(self._tables.head)
@@ -126,7 +129,7 @@ class SqliteJournal:
         return state
 
     async def append(self, commit: Commit) -> Sequence[int]:
-        """Write down events and what is known after them; return when that is durable."""
+        """Write down events and what is known after them; return when that is durable. See `Journal.append`."""
         first = self._head + 1
         await self.do(self._append, first, commit)
         self._head += len(commit.events)
@@ -145,7 +148,7 @@ class SqliteJournal:
         head: int,
         notify: Callable[[], None],
     ) -> SqliteSubscription:
-        """Open a subscription."""
+        """Open a subscription. See `Journal.subscribe`."""
         now = self.now()
         start = await self.do(self._start, since, head)
         holder = f"{self._holder}{' (the monitor)' if self._lease is not None else ''}, {self._mark}"
@@ -209,11 +212,11 @@ class SqliteJournal:
     # For people.
 
     async def history(self, execution_id: str) -> list[Event]:
-        """Return the events of an execution that are in the log, in order."""
+        """Return the events of an execution that are in the log, in order. See `Journal.history`."""
         return await self.do(self._overview.history, execution_id)
 
     async def log(self, after: int, limit: int) -> list[tuple[int, Event]]:
-        """Return events after a position."""
+        """Return events after a position. See `Journal.log`."""
         return await self.do(self._tables.log, after, limit)
 
     async def records(self) -> Sequence[Row]:
@@ -225,22 +228,22 @@ class SqliteJournal:
         return await self.do(self._overview.subscriptions, self.now())
 
     async def unsubscribe(self, name: str) -> bool:
-        """Remove a subscription with everything that it has not had."""
+        """Remove a subscription with everything that it has not had. See `Journal.unsubscribe`."""
         return await self.do(self._overview.unsubscribe, name, self.now(), self._may_take)
 
     async def letters(self, *, dead_only: bool = False) -> list[Letter]:
-        """Return the deliveries that did not succeed so far, the oldest first."""
+        """Return the deliveries that did not succeed so far, the oldest first. See `Journal.letters`."""
         return await self.do(lambda: self._overview.letters(dead_only=dead_only))
 
     async def redeliver(self, event_ids: Iterable[str], *, subscription: str | None = None) -> list[Letter]:
-        """Have dead letters tried again, out of order."""
+        """Have dead letters tried again, out of order. See `Journal.redeliver`."""
         found = await self.do(self._overview.redeliver, tuple(event_ids), subscription)
         for one in self._open.values():
             one.look_again()
         return found
 
     async def prune(self, before: datetime) -> int:
-        """Drop events from before a time that every subscription has had; return how many."""
+        """Drop events from before a time that every subscription has had; return how many. See `Journal.prune`."""
         return await self._prune(before.timestamp())
 
     async def _prune(self, before: float, most: int | None = None) -> int:
@@ -256,7 +259,12 @@ class SqliteJournal:
     # What its subscriptions use.
 
     async def do(self, work: Callable[..., T], *values: object) -> T:
-        """Do something in the thread of the file, and return the result."""
+        """Do something in the thread of the file, and return the result.
+
+        Args:
+            work: What is done.
+            values: What it is called with.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *values)
 
     def now(self) -> float:
@@ -264,7 +272,12 @@ class SqliteJournal:
         return self._clock.now().timestamp()
 
     def tail(self, after: int, limit: int) -> list[tuple[int, Event]] | None:
-        """Return events after a position that are in memory still, None if they may not be."""
+        """Return events after a position that are in memory still, None if they may not be.
+
+        Args:
+            after: The position.
+            limit: How many events at most.
+        """
         first = self._head - len(self._tail) + 1
         if after + 1 < first or after >= self._head:
             return None
@@ -272,7 +285,11 @@ class SqliteJournal:
         return [(position, self._tail[position - first]) for position in range(after + 1, last + 1)]
 
     def closed(self, name: str) -> None:
-        """Take in that a subscription was closed."""
+        """Take in that a subscription was closed.
+
+        Args:
+            name: The name of the subscription.
+        """
         self._open.pop(name, None)
 
     # Upkeep.

@@ -97,11 +97,25 @@ class Registry:
         return ClearedRegistrar(self, Filter("cleared"))
 
     def on_enter(self, *statuses: str) -> TransitionRegistrar:
-        """Call back when an execution enters one of `statuses`: `@on_enter("assigned")`."""
+        """Call back when an execution enters one of several statuses: `@on_enter("assigned")`.
+
+        Args:
+            statuses: The statuses, at least one.
+
+        Raises:
+            ConfigurationError: No status is named, or what is named is no text.
+        """
         return TransitionRegistrar(self, Filter("enter", _statuses(statuses)))
 
     def on_exit(self, *statuses: str) -> TransitionRegistrar:
-        """Call back when an execution leaves one of `statuses`: `@on_exit(Status.QUEUED)`."""
+        """Call back when an execution leaves one of several statuses: `@on_exit(Status.QUEUED)`.
+
+        Args:
+            statuses: The statuses, at least one.
+
+        Raises:
+            ConfigurationError: No status is named, or what is named is no text.
+        """
         return TransitionRegistrar(self, Filter("exit", _statuses(statuses)))
 
     def _entering(self, status: Status) -> TransitionRegistrar:
@@ -109,7 +123,18 @@ class Registry:
 
 
 class Handlers(Registry):
-    """A set of handlers, to be made apart from a monitor and handed to it: `Monitor(url, token, handlers=handlers)`.
+    """A set of handlers, to be made apart from a monitor and handed to it.
+
+    ```python
+    handlers = Handlers()
+
+
+    @handlers.on_completed(retries=5)
+    async def export(event): ...
+
+
+    monitor = Monitor(url, token, handlers=handlers)
+    ```
 
     The monitor takes a copy when it is made. It checks then that its model has the statuses of `on_enter` and
     `on_exit`.
@@ -131,7 +156,21 @@ class Handlers(Registry):
             self._check_name(handler)
 
     def register(self, callback: F, filter_: Filter, options: Options) -> F:
-        """Register a callback; one that is registered already under its name gets a further filter."""
+        """Register a callback; one that is registered already under its name gets a further filter.
+
+        The registrars (`on_completed` and the others) do this; there is seldom a need to call it.
+
+        Args:
+            callback: A function of one argument, the event.
+            filter_: The events it is for.
+            options: How they are delivered; see `Options` in the reference of handlers.
+
+        Returns:
+            The callback.
+
+        Raises:
+            ConfigurationError: The callback or an option cannot work, or another handler has the name.
+        """
         check_callback(callback)
         chosen = checked(options)
         given = chosen.pop("name", None)
@@ -154,10 +193,13 @@ class Handlers(Registry):
         return any(filter_.about == "results" for handler in self for filter_ in handler.filters)
 
     def check(self, statuses: Collection[str]) -> None:
-        """Refuse handlers that wait for a status which a model with these ones does not have.
+        """Refuse handlers that wait for a status which a model does not have.
+
+        Args:
+            statuses: The statuses of the model (`Lifecycle.statuses`).
 
         Raises:
-            ConfigurationError: There is no such status.
+            ConfigurationError: A handler waits for a status that is not among them.
         """
         for handler in self:
             for filter_ in handler.filters:

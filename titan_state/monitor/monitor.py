@@ -150,6 +150,10 @@ class Monitor(Runtime):
     def check(self, execution_id: str, action: Action | str) -> Verdict:
         """Return whether a control action is legal, of the status that was last observed (`Verdict.as_of`).
 
+        Args:
+            execution_id: The execution; one that was not read yet allows nothing.
+            action: The action, or its name.
+
         Raises:
             UnknownActionError: There is no such action.
         """
@@ -159,6 +163,10 @@ class Monitor(Runtime):
         """Return whether a control action is legal; the status is read first if it was not read just now.
 
         The execution is watched from then on.
+
+        Args:
+            execution_id: The execution.
+            action: The action, or its name.
 
         Raises:
             ExecutionNotFoundError: The service does not know the execution.
@@ -170,7 +178,11 @@ class Monitor(Runtime):
             return await self._control.verdict(execution_id, action)
 
     def anomalies(self, execution_id: str = "") -> tuple[AnomalyKind, ...]:
-        """Return the open anomalies of an execution; without an id those of the monitor itself (`blind`)."""
+        """Return the open anomalies of an execution.
+
+        Args:
+            execution_id: The execution; empty for those of the monitor itself (`blind`).
+        """
         return self._tracker.open_anomalies(execution_id)
 
     @property
@@ -202,7 +214,11 @@ class Monitor(Runtime):
         return self._surveyor.survey(after, ids)
 
     def known(self, execution_id: str) -> Known:
-        """Return what is known of one execution, and what may be done with it; nothing is asked of the service."""
+        """Return what is known of one execution, and what may be done with it; nothing is asked of the service.
+
+        Args:
+            execution_id: The execution.
+        """
         return self._surveyor.known(execution_id)
 
     def events(self) -> EventStream:
@@ -272,7 +288,7 @@ class Monitor(Runtime):
 
         Args:
             execution_ids: The executions; each is watched from then on.
-            timeout: Seconds to wait at most for all of them.
+            timeout: Seconds to wait at most for all of them, None for as long as it takes.
 
         Yields:
             The finished executions.
@@ -294,6 +310,9 @@ class Monitor(Runtime):
         They are there once it has succeeded: asked for before, every method raises `OutputsUnavailableError` by what
         is known, and sends nothing. The status of an execution that is not watched is read first.
 
+        Args:
+            execution_id: The execution.
+
         Raises:
             ConfigurationError: It is no id.
             MonitorClosedError: The monitor is not running.
@@ -304,15 +323,15 @@ class Monitor(Runtime):
     # Control.
 
     async def pause(self, execution_id: str, *, force: bool = False) -> Execution:
-        """Pause an execution. See `act`."""
+        """Pause an execution. See `Monitor.act`."""
         return await self.act(execution_id, Action.PAUSE, force=force)
 
     async def resume(self, execution_id: str, *, force: bool = False) -> Execution:
-        """Resume a paused execution. See `act`."""
+        """Resume a paused execution. See `Monitor.act`."""
         return await self.act(execution_id, Action.RESUME, force=force)
 
     async def stop(self, execution_id: str, *, force: bool = False) -> Execution:
-        """Stop an execution before completion. See `act`."""
+        """Stop an execution before completion. See `Monitor.act`."""
         return await self.act(execution_id, Action.STOP, force=force)
 
     async def act(self, execution_id: str, action: Action | str, *, force: bool = False) -> Execution:
@@ -324,8 +343,8 @@ class Monitor(Runtime):
 
         Args:
             execution_id: The execution.
-            action: The action.
-            force: Send it in spite of the verdict.
+            action: The action, or its name.
+            force: Send it in spite of the verdict, also where the model does not allow it.
 
         Returns:
             What is known of the execution.
@@ -352,7 +371,7 @@ class Monitor(Runtime):
 
         Args:
             task_id: The task.
-            secret_payload: Sent along as `secret_payload`; it is kept nowhere.
+            secret_payload: What JSON can hold, sent along as `secret_payload`; None for nothing. It is kept nowhere.
 
         Returns:
             The execution as it was first seen.

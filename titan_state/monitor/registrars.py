@@ -90,7 +90,7 @@ class ResultsRegistrar(Registrar):
     def __call__(self, /, **options: Unpack[Options]) -> Callable[[OfResults], OfResults]: ...
 
     def __call__(self, callback: Any = NOTHING, /, **options: Unpack[Options]) -> Any:
-        """Register `callback`, or return a decorator that does; see `TransitionRegistrar`."""
+        """Register `callback`, or return a decorator that does. See `TransitionRegistrar.__call__`."""
         return self._register(callback, self._filter, options)
 
 
@@ -151,5 +151,5 @@ class ClearedRegistrar(OfKinds):
     ) -> Callable[[OfClearing], OfClearing]: ...
 
     def __call__(self, /, *arguments: Any, **options: Unpack[Options]) -> Any:
-        """Register a callback for kinds of anomalies that have ended; see `AnomalyRegistrar`."""
+        """Register a callback for kinds of anomalies that have ended. See `AnomalyRegistrar.__call__`."""
         return self._register_for(arguments, options)

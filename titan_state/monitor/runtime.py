@@ -98,11 +98,11 @@ class Runtime(Registry):
             journal: Where events are written down before anybody is told, and found again after a restart:
                 `sqlite:///path`, a `Path`, `nats://host:4222`, or a `Journal`; in memory by default. The monitor opens
                 and closes it. Where several may lead, entering the monitor waits until this one does.
-            handlers: Handlers that were registered apart from the monitor.
+            handlers: Handlers that were registered apart from the monitor; None for none.
             lifecycle: The model, the documented one by default.
-            thresholds: When something counts as an anomaly.
+            thresholds: When something counts as an anomaly; None for the defaults of `Thresholds`.
             budget: How many requests may be sent, 120 a minute by default.
-            profile: What the documentation leaves open about the service.
+            profile: What the documentation leaves open about the service; None for the defaults of `ServiceProfile`.
             clock: The time, the machine's own by default.
             drain_s: How many seconds leaving waits for open deliveries; one at most when the body ends by an error.
             telemetry: What measures, an `OpenTelemetry` of `titan_state.telemetry`; by default nothing is measured.
@@ -308,7 +308,7 @@ class Runtime(Registry):
         self._body.end(error)
 
     def register(self, callback: F, filter_: Filter, options: Options) -> F:
-        """Register a callback with this monitor."""
+        """Register a callback with this monitor. See `Handlers.register`."""
         filter_.check(self.lifecycle.statuses)
         self._handlers.register(callback, filter_, options)
         if self._handlers.want_results:

@@ -38,6 +38,13 @@ class Subscriber:
     """Calls handlers for what a monitor, in another program, writes into a journal.
 
     ```python
+    handlers = Handlers()
+
+
+    @handlers.on_failed(name="shop.alert")  # the name under which the journal finds it again
+    async def alert(event): ...
+
+
     await Subscriber("sqlite:////var/lib/shop/titan.db", handlers).run()
     ```
 

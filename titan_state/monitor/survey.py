@@ -115,7 +115,11 @@ class Survey:
 
     @classmethod
     def from_dict(cls, shown: dict[str, Any]) -> Survey:
-        """Return the survey of which `to_dict` was made."""
+        """Return the survey of which `to_dict` was made.
+
+        Args:
+            shown: What `to_dict` returned.
+        """
         known = {field.name: shown[field.name] for field in attrs.fields(cls)}  # a later version may tell more
         watched = Watched(**known["watched"] | {"tasks": tuple(known["watched"]["tasks"])})
         return cls(**known | {"sights": tuple(map(Sight.of_row, known["sights"])), "watched": watched})
@@ -143,7 +147,11 @@ class Known:
 
     @classmethod
     def from_dict(cls, shown: dict[str, Any]) -> Known:
-        """Return what `to_dict` was made of."""
+        """Return what `to_dict` was made of.
+
+        Args:
+            shown: What `to_dict` returned.
+        """
         known = {field.name: shown[field.name] for field in attrs.fields(cls)}
         return cls(**known | {"sight": None if known["sight"] is None else Sight.of_row(known["sight"])})
 

@@ -66,7 +66,12 @@ class Account:
 
 
 def account_of(account: Account, journal: str | os.PathLike[str]) -> str:
-    """Return whose executions a monitor of an account takes them for that writes into a journal, by its address."""
+    """Return whose executions a monitor of an account takes them for.
+
+    Args:
+        account: The account.
+        journal: The address of the journal that it writes; one in NATS may name an account itself.
+    """
     named = account.name or getattr(journal_of(journal), "account", None)
     return named or origin_of(account.url, ServiceProfile().api_prefix)
 

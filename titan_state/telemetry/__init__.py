@@ -25,7 +25,11 @@ NEEDED: Final = {
 
 
 def is_installed(name: str = "MetricsPage") -> bool:
-    """Return whether what a name of this module needs is there, by default all of the extra `otel`."""
+    """Return whether what a name of this module needs is there.
+
+    Args:
+        name: `MetricsPage`, which needs all of the extra `otel`, or `OpenTelemetry`, which needs no exporter.
+    """
     try:
         return all(find_spec(needed) is not None for needed in NEEDED[name])
     except ModuleNotFoundError:  # not even what they are in

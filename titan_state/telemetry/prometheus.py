@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
@@ -15,8 +14,8 @@ from prometheus_client.exposition import choose_encoder
 
 from titan_state.telemetry.open_telemetry import VERSION
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+UNNAMED: Final = "unknown_service"
+"""What OpenTelemetry calls a process that nobody has named begins with this."""
 
 
 class MetricsPage:
@@ -32,33 +31,38 @@ class MetricsPage:
         """Make what makes the page.
 
         Args:
-            member: The name of this process among several, for `target_info`.
+            member: The name of this process among several, for `target_info`; None for none.
         """
         self._registry = CollectorRegistry()
-        self._lock = threading.Lock()
+        # One after the other, as the reader keeps what it has collected until it is written; and apart from the loop's
+        # own threads, which others wait for.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="titan_state metrics")
         reader = PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)
         ProcessCollector(registry=self._registry)
-        told = {} if "OTEL_SERVICE_NAME" in os.environ else {SERVICE_NAME: "titan-state", SERVICE_VERSION: VERSION}
+        given = Resource.create()  # of the environment
+        is_named = not str(given.attributes.get(SERVICE_NAME, UNNAMED)).startswith(UNNAMED)
+        told = {} if is_named else {SERVICE_NAME: "titan-state", SERVICE_VERSION: VERSION}
         if member is not None:
             told[SERVICE_INSTANCE_ID] = member
-        self.meter_provider = MeterProvider((reader,), Resource.create(told), shutdown_on_exit=False)
+        self.meter_provider = MeterProvider((reader,), given.merge(Resource(told)), shutdown_on_exit=False)
 
     async def render(self, accept: str) -> tuple[bytes, str]:
         """Return the page, and its type; it is written in a thread, so that the event loop goes on meanwhile.
 
         Args:
             accept: The `Accept` header of whoever asks: the OpenMetrics format is for those who ask for it.
+
+        Returns:
+            The page in UTF-8, and its `Content-Type`.
         """
         try:
             encode, content_type = choose_encoder(accept)
         except Exception:  # noqa: BLE001 - it raises whatever comes up at a version that is no number
             encode, content_type = choose_encoder("")
-        return await asyncio.to_thread(self._encoded, encode), content_type
-
-    def _encoded(self, encode: Callable[[CollectorRegistry], bytes]) -> bytes:
-        with self._lock:  # the reader keeps what it has collected until it is written
-            return encode(self._registry)
+        page = await asyncio.get_running_loop().run_in_executor(self._thread, encode, self._registry)
+        return page, content_type
 
     def close(self) -> None:
         """Collect nothing any more."""
         self.meter_provider.shutdown()
+        self._thread.shutdown(wait=False, cancel_futures=True)

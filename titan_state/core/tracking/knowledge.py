@@ -76,16 +76,28 @@ class Knowledge:
         return len(self._records)
 
     def record(self, execution_id: str) -> Record | None:
-        """Return what is kept of an execution, None if nothing is, or it was let go. For the planner."""
+        """Return what is kept of an execution, None if nothing is, or it was let go. For the planner.
+
+        Args:
+            execution_id: The execution.
+        """
         return self._records.get(execution_id)
 
     def status(self, execution_id: str) -> str | None:
-        """Return the status that an execution is in, None if it was never seen, or was let go."""
+        """Return the status that an execution is in, None if it was never seen, or was let go.
+
+        Args:
+            execution_id: The execution.
+        """
         record = self._records.get(execution_id)
         return None if record is None or record.status == UNSEEN else record.status
 
     def last_status(self, execution_id: str) -> str | None:
-        """Return the status that an execution was last seen in, also if it was let go since, or is not in the model."""
+        """Return the status that an execution was last seen in, also if it was let go since, or is not in the model.
+
+        Args:
+            execution_id: The execution.
+        """
         record = self._records.get(execution_id)
         if record is None:
             note = self._retention.find(execution_id)
@@ -94,7 +106,11 @@ class Knowledge:
         return None if execution is None else execution.status
 
     def snapshot(self, execution_id: str) -> Execution | None:
-        """Return what is known of an execution, None if it was never seen, or was let go."""
+        """Return what is known of an execution, None if it was never seen, or was let go.
+
+        Args:
+            execution_id: The execution.
+        """
         record = self._records.get(execution_id)
         return None if record is None else record.snapshot()
 
@@ -111,37 +127,65 @@ class Knowledge:
             yield record.id, record.task_id
 
     def task_of(self, execution_id: str) -> str | None:
-        """Return the task that an execution is a run of, also if it was let go since; None if that is not known."""
+        """Return the task that an execution is a run of, also if it was let go since; None if that is not known.
+
+        Args:
+            execution_id: The execution.
+        """
         known = self._records.get(execution_id) or self._retention.find(execution_id)
         return None if known is None else known.task_id
 
     def knows(self, execution_id: str) -> bool:
-        """Return whether an execution was seen before, also if it was let go since."""
+        """Return whether an execution was seen before, also if it was let go since.
+
+        Args:
+            execution_id: The execution.
+        """
         return self.status(execution_id) is not None or self._retention.find(execution_id) is not None
 
     def is_live(self, execution_id: str) -> bool:
-        """Return whether an execution was seen, has not finished and has not vanished."""
+        """Return whether an execution was seen, has not finished and has not vanished.
+
+        Args:
+            execution_id: The execution.
+        """
         record = self._records.get(execution_id)
         return record is not None and self._watchdogs.is_live(record)
 
     def is_finished(self, execution_id: str) -> bool:
-        """Return whether an execution has finished, also if it was let go since."""
+        """Return whether an execution has finished, also if it was let go since.
+
+        Args:
+            execution_id: The execution.
+        """
         record = self._records.get(execution_id)
         if record is None:
             return self._retention.remembers_end(execution_id)
         return self.lifecycle.is_terminal(record.status)
 
     def is_missing(self, execution_id: str) -> bool:
-        """Return whether an execution that was never seen has been unreadable (404) for longer than the grace."""
+        """Return whether an execution that was never seen has been unreadable (404) for longer than the grace.
+
+        Args:
+            execution_id: The execution.
+        """
         record = self._records.get(execution_id)
         return record is not None and record.status == UNSEEN and self._absences.is_confirmed(record)
 
     def has_vanished(self, execution_id: str) -> bool:
-        """Return whether an execution is gone (404), confirmed."""
+        """Return whether an execution is gone (404), confirmed.
+
+        Args:
+            execution_id: The execution.
+        """
         return AnomalyKind.VANISHED in self.open_anomalies(execution_id)
 
     def open_anomalies(self, execution_id: str) -> tuple[AnomalyKind, ...]:
-        """Return the anomalies of an execution that are raised and not cleared; of the monitor itself for `""`."""
+        """Return the anomalies of an execution that are raised and not cleared.
+
+        Args:
+            execution_id: The execution; empty for those of the monitor itself.
+        """
         record = self._watchdogs.monitor if execution_id == UNSEEN else self._records.get(execution_id)
         if record is None:
             note = self._retention.find(execution_id)
@@ -159,19 +203,31 @@ class Knowledge:
         return statuses, Counter(kind for record in records if record.rare is not None for kind in record.rare.open)
 
     def seen_at(self, execution_id: str) -> tuple[float, float] | None:
-        """Return when the latest read of the present status was sent, and received; None if there was none."""
+        """Return when the latest read of the present status was sent, and received; None if there was none.
+
+        Args:
+            execution_id: The execution.
+        """
         record = self._records.get(execution_id)
         if record is None or record.status == UNSEEN or record.seen_sent == -inf:
             return None
         return record.seen_sent, record.seen_received
 
     def since(self, execution_id: str) -> float:
-        """Return when an execution was first seen in its present status; minus infinity if it is not kept."""
+        """Return when an execution was first seen in its present status; minus infinity if it is not kept.
+
+        Args:
+            execution_id: The execution.
+        """
         record = self._records.get(execution_id)
         return -inf if record is None else record.since
 
     def sight(self, execution_id: str) -> Sight | None:
-        """Return what is known of an execution, in the words of a board; None if nothing is."""
+        """Return what is known of an execution, in the words of a board; None if nothing is.
+
+        Args:
+            execution_id: The execution.
+        """
         record = self._records.get(execution_id)
         if record is not None:
             return self._sight(record)
@@ -179,7 +235,11 @@ class Knowledge:
         return None if note is None else of_note(execution_id, note)
 
     def sights(self, after: float = -inf) -> Iterator[Sight]:
-        """Hand out what is known of the executions that are kept in full and were seen after a time, in seconds."""
+        """Hand out what is known of the executions that are kept in full.
+
+        Args:
+            after: Only of those that were seen after this time, in seconds; minus infinity for all.
+        """
         for record in self._records.values():
             sight = self._sight(record) if record.seen_received > after or after == -inf else None
             if sight is not None:

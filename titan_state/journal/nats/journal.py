@@ -45,7 +45,7 @@ LOOK_S: Final = 1.0
 
 
 class NatsJournal:
-    """A journal in NATS JetStream. See `titan_state.journal.base.Journal`.
+    """A journal in NATS JetStream. See `Journal` for what each method does.
 
     Any number of programs use it at the same time, on any number of machines: of the monitors of an account one leads,
     and the others stand by; programs with the same subscription share its deliveries, in order for each execution.
@@ -181,7 +181,7 @@ class NatsJournal:
         return None if self._leading is None else self._leading.lease.leader
 
     async def open(self) -> None:
-        """Connect; a stream that is there is found."""
+        """Connect; a stream that is there is found. See `Journal.open`."""
         if self._is_open:
             raise JournalError(f"the journal {self.name} is open already: make another object for another use")
         self._is_open = True
@@ -249,7 +249,7 @@ class NatsJournal:
         return self._there
 
     async def lead(self, account: str) -> State:
-        """Wait until no other monitor leads, take its place, and return what it knew."""
+        """Wait until no other monitor leads, take its place, and return what it knew. See `Journal.lead`."""
         if self._settings.account not in (None, account):
             raise ConfigurationError(
                 f"the address of the journal says account {shorten(str(self.account))}, the monitor "
@@ -263,7 +263,7 @@ class NatsJournal:
         return await leading.begin(stands_by=self._stands_by)
 
     async def append(self, commit: Commit) -> Sequence[int]:
-        """Write down events and what is known after them; return when that is durable."""
+        """Write down events and what is known after them; return when that is durable. See `Journal.append`."""
         if self._leads is None:
             raise JournalError("nothing can be appended to a journal that is not led: see Journal.lead")
         return await self._leads.append(commit)
@@ -277,7 +277,7 @@ class NatsJournal:
         head: int,
         notify: Callable[[], None],
     ) -> NatsSubscription:
-        """Open a subscription, which other programs may have open, too."""
+        """Open a subscription, which other programs may have open, too. See `Journal.subscribe`."""
         parts = await self._attached()
         if isinstance(since, datetime):
             start = await parts.upkeep.first_since(since) - 1
@@ -315,11 +315,21 @@ class NatsJournal:
     # Between programs.
 
     async def serve(self, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
-        """Let programs with the same journal ask this monitor, for as long as it leads."""
+        """Let programs with the same journal ask this monitor, for as long as it leads.
+
+        Args:
+            answer: Returns the answer to a question.
+        """
         await self._there.talk.serve(answer, lambda: self.lease is not None and self.lease.is_held)
 
     async def ask(self, question: bytes) -> bytes:
         """Ask the monitor that leads.
+
+        Args:
+            question: The question, as `titan_state.monitor.wire` writes it.
+
+        Returns:
+            The answer.
 
         Raises:
             MonitorClosedError: None answers. If its cause is an error of the journal, none has taken the question.
@@ -332,7 +342,7 @@ class NatsJournal:
     # For people.
 
     async def history(self, execution_id: str) -> list[Event]:
-        """Return the events of an execution that are in the log, in order."""
+        """Return the events of an execution that are in the log, in order. See `Journal.history`."""
         reader = self._there.reader
         return [
             event
@@ -341,13 +351,13 @@ class NatsJournal:
         ]
 
     async def log(self, after: int, limit: int) -> list[tuple[int, Event]]:
-        """Return events after a position."""
+        """Return events after a position. See `Journal.log`."""
         reader = self._there.reader
         found = reader.scan(self._there.layout.events(), after=after, limit=limit)
         return [(stored.position, reader.event(stored)) async for stored in found]
 
     async def records(self) -> Sequence[Row]:
-        """Return what is written down of every execution beside its events."""
+        """Return what is written down of every execution beside its events. See `Journal.records`."""
         try:
             return [row_read(stored.data) async for stored in self._there.reader.scan(self._there.layout.records)]
         except PayloadError as error:
@@ -358,19 +368,19 @@ class NatsJournal:
         return await self._there.roster.states()
 
     async def unsubscribe(self, name: str) -> bool:
-        """Remove a subscription with everything that it has not had."""
+        """Remove a subscription with everything that it has not had. See `Journal.unsubscribe`."""
         return await self._there.roster.remove(name)
 
     async def letters(self, *, dead_only: bool = False) -> list[Letter]:
-        """Return the deliveries that did not succeed so far, the oldest first."""
+        """Return the deliveries that did not succeed so far, the oldest first. See `Journal.letters`."""
         return await self._there.letters.listed(dead_only=dead_only)
 
     async def redeliver(self, event_ids: Iterable[str], *, subscription: str | None = None) -> list[Letter]:
-        """Have dead letters tried again, out of order."""
+        """Have dead letters tried again, out of order. See `Journal.redeliver`."""
         return await self._there.letters.redeliver(event_ids, subscription)
 
     async def prune(self, before: datetime) -> int:
-        """Drop events from before a time that every subscription has had; return how many."""
+        """Drop events from before a time that every subscription has had; return how many. See `Journal.prune`."""
         return await self._there.upkeep.prune(before)
 
     async def verify(self) -> list[str]:

@@ -223,7 +223,12 @@ def test_logs_call_an_account_what_the_journal_calls_it(journal, account, label)
         (("subscribe", "--on", "failed", "--exec", "true"), "--name NAME"),
         (("subscribe", "--name", "n", "--exec", "true"), "--on failed"),
         (("subscribe", "--name", "n", "--on", ",", "--journal", "x.db", "--exec", "true"), "say for which events"),
-        (("subscribe", "--name", "n", "--on", "faild", "--journal", "sqlite:///x.db", "--exec", "true"), "failed"),
+        (
+            ("subscribe", "--name", "n", "--on", "faild", "--journal", "sqlite:///x.db", "--exec", "true"),
+            "mean failed?",
+        ),
+        (("subscribe", "--name", "n", "--on", "finishd", "--journal", "x.db", "--exec", "true"), "mean finished?"),
+        (("subscribe", "--name", "n", "--on", "mail", "--journal", "x.db", "--exec", "true"), "anomaly:KIND"),
         (
             ("subscribe", "--name", "n", "--on", "anomaly:x", "--journal", "sqlite:///x.db", "--exec", "true"),
             "kinds are",

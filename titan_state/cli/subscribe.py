@@ -9,12 +9,15 @@ import asyncio
 import logging
 import random
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from titan_state.cli.completion import EVENTS
 from titan_state.cli.journal import age_of, place
 from titan_state.cli.service import hide
+from titan_state.core.lifecycle import Lifecycle
 from titan_state.errors import ConfigurationError, JournalUnavailableError, shorten
 from titan_state.journal.base import BEGINNING, NOW
 from titan_state.monitor.delivery.callbacks import Options
@@ -110,12 +113,22 @@ class Subscribed:
                 handlers.on_anomaly(callback, *kinds, **options)
             case "anomaly_cleared":
                 handlers.on_anomaly_cleared(callback, *kinds, **options)
-            case _:
+            case _ if Lifecycle.default().knows(asked):
                 handlers.on_enter(asked)(callback, **options)
+            case _:
+                raise ConfigurationError(_unknown(asked))
 
     def where(self) -> str | Path:
         """Return where the journal is."""
         return place(self.journal, self.url, self.account)
+
+
+def _unknown(asked: str) -> str:
+    """Return what to say of an event that there is not."""
+    known = [*Lifecycle.default().statuses, *EVENTS, "anomaly:KIND"]
+    near = get_close_matches(asked.replace("_", "-").casefold(), known, 1)
+    meant = f", did you mean {near[0]}?" if near else ";"
+    return f"--on: there is no event {shorten(repr(asked), 80)}{meant} there are {', '.join(known)}"
 
 
 async def subscribe(wish: Subscribed, log: Logging) -> int:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -251,6 +252,42 @@ async def test_whoever_asks_in_a_strange_way_is_answered(caplog, kind, version):
     assert caplog.text == ""
 
 
+async def test_many_who_ask_hold_up_nobody_else():
+    """Pages are made in a thread of their own: those of the loop, in which files are read and written, stay free."""
+    page, is_free = MetricsPage(), threading.Event()
+    page.meter_provider.get_meter("other").create_observable_gauge("slow", [lambda _: [is_free.wait(20)][:0]])
+    asked = [asyncio.create_task(page.render("")) for _ in range(64)]  # more than the loop has threads
+    await asyncio.sleep(0)
+    await asyncio.to_thread(is_free.set)
+    assert all(b"process_max_fds" in content for content, _ in await asyncio.gather(*asked))
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({}, "titan-state"),
+        ({"OTEL_SERVICE_NAME": "shop"}, "shop"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,deployment.environment.name=test"}, "shop"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test"}, "titan-state"),
+    ],
+)
+async def test_a_service_is_called_as_its_environment_says(monkeypatch, environ, name):
+    """Both variables of OpenTelemetry name it; without a name it is called after the program."""
+    for variable in ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value_ in environ.items():
+        monkeypatch.setenv(variable, value_)
+    page = MetricsPage(member="one")
+    page.meter_provider.get_meter("other").create_counter("fine").add(1)
+    content, _ = await page.render("")
+    page.close()
+    (info,) = [line for line in content.decode().splitlines() if line.startswith("target_info{")]
+    assert f'service_name="{name}"' in info
+    assert 'service_instance_id="one"' in info
+    assert ("deployment_environment_name" in info) == ("OTEL_RESOURCE_ATTRIBUTES" in environ)
+
+
 async def test_a_callback_of_somebody_that_fails(caplog):
     """An instrument of the same provider whose callback raises is left out, and the page is made."""
     page = MetricsPage(member="one")
@@ -302,7 +339,7 @@ async def test_a_loop_that_is_busy_is_not_waited_for_long(service, monkeypatch):
     async with Monitor(service.url, service.token, telemetry=OpenTelemetry(meter_provider=page.meter_provider)) as one:
         await page.render("")
         one._figures.has_led = False
-        page_here = page._encoded(generate_latest)  # on the loop itself, which cannot wait for itself
+        page_here = generate_latest(page._registry)  # on the loop itself, which cannot wait for itself
         assert value(samples_of(page_here.decode()), "titan_state_leader_active") == 0
         one._figures.has_led = True
         source = one._measures._source

@@ -132,3 +132,35 @@ async def test_the_token_is_nowhere(tmp_path, caplog):
         assert form not in caplog.text
         for file in tmp_path.iterdir():
             assert form.encode() not in file.read_bytes(), file.name
+
+
+async def test_no_credential_is_written_down(tmp_path):
+    """Credentials in what the service says, and in what a callback raises of it, are in no file of the journal."""
+    path, secret, seen = tmp_path / "journal.db", "s3cr3t-0123456789", []
+    dirty = Plan(
+        id="dirty",
+        steps=[Step("running", 0.0), Step("failed", 0.5)],
+        phases=(f"at https://media.example/a.png?api_key={secret}",),
+        error=f"GET /media/1?token={secret} was refused",
+    )
+    async with (
+        TaskServiceEmulator(Scenario([dirty]), per_minute=None) as service,
+        Monitor(service.url, service.token, journal=path, **options()) as monitor,
+    ):
+
+        @monitor.on_failed(name="failing", retries=0)
+        def fail(event):
+            seen.append(event.execution.error)
+            raise ValueError(f"cannot load /media/1?token={secret}")
+
+        monitor.watch("dirty")
+        await true(lambda: monitor.deliveries.given_up)
+        (letter,) = await monitor.journal.letters()
+        assert (seen, letter.error) == (
+            ["GET /media/1?token=[redacted] was refused"],
+            "ValueError: cannot load /media/1?token=[redacted]",
+        )
+        files = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+        assert b"api_key=[redacted]" in b"".join(files.values())
+    files |= {f"{file.name}, closed": file.read_bytes() for file in tmp_path.iterdir()}
+    assert [name for name, held in files.items() if secret.encode() in held] == []

@@ -332,6 +332,11 @@ async def test_an_action_that_may_have_been_sent_is_resolved_by_reading(lives, s
     assert not [request for request in service.requests if request.method == "POST"]
 
 
+async def follow(monitor, into):
+    async for event in monitor.events():
+        into.append(event)
+
+
 async def test_a_full_disk_refuses_actions_and_loses_nothing(lives, service, caplog):
     """While nothing can be written nobody is told anything and no action is sent; then everything goes on."""
     caplog.set_level(logging.WARNING)
@@ -347,18 +352,22 @@ async def test_a_full_disk_refuses_actions_and_loses_nothing(lives, service, cap
             service.add(still(f"c{number}"))
         monitor.watch_all()
         await true(lambda: "make room on its disk" in caplog.text)
-        told = len(lives.seen)
+        told, streamed = len(lives.seen), []
+        following = asyncio.create_task(follow(monitor, streamed))
         waiting = asyncio.ensure_future(monitor.wait("a", check=False))
         service.move("a", "completed")
         await asyncio.sleep(0.5)
         with pytest.raises(JournalUnavailableError, match="make room"):
             await monitor.pause("b")
         assert len(lives.seen) == told
+        assert streamed == []
         assert not waiting.done()
         assert not [request for request in service.requests if request.method == "POST"]
         await monitor.journal.do(store.value, "PRAGMA max_page_count = 1073741823")
         assert (await asyncio.wait_for(waiting, 30)).status == "completed"
         await true(lambda: len(lives.seen) == 43)
+        assert "a" in {event.execution_id for event in streamed}
+        following.cancel()
         await monitor.pause("b")
         refused = [event for event in await monitor.journal.history("b") if isinstance(event, ActionRefused)]
         assert [event.code for event in refused] == ["NOT_SENT"]

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from tokens import TOKEN
+from waits import asked, true
 
 from titan_state.errors import ConfigurationError
+from titan_state.service.accounts import Account
 from titan_state.service.probes import LISTEN, Probes, place_of
+from titan_state.service.service import Service
 
 READY = {"is_ready": True, "reasons": [], "member": None, "accounts": [{"account": "shop", "state": "leading"}]}
 REASONS = [{"account": "shop", "reason": "the service refuses the token (401)"}]
@@ -68,6 +75,33 @@ async def test_what_is_no_question(probes, caplog):
         await writer.wait_closed()
     assert caplog.records == []
     assert (await probes.ask("/livez"))[0] == 200
+
+
+async def test_the_token_is_in_no_probe(tmp_path):
+    """Whatever a service says to it, and whoever asks: neither readiness nor the status has the token."""
+
+    def echoing(status):
+        async def echo(request):
+            told = f"{request.headers['Authorization']} {TOKEN}"
+            answer = {"success": False, "error": {"code": told, "message": told}, "data": {"status": told}}
+            return web.json_response(answer, status=status, reason=told)
+
+        app = web.Application()
+        app.router.add_get("/{tail:.*}", echo)
+        return TestServer(app)
+
+    async with echoing(401) as refusing, echoing(500) as failing, echoing(200) as odd:
+        servers = {"refusing": refusing, "failing": failing, "odd": odd}
+        accounts = [Account(url=str(one.make_url("/")), token=TOKEN, name=name) for name, one in servers.items()]
+        service = Service(accounts, lambda one: tmp_path / f"{one.name}.db", listen=("127.0.0.1", 0))
+        running = asyncio.create_task(service.run())
+        await true(lambda: any("401" in one["reason"] for one in service.status()["reasons"]))
+        for path in ("/livez", "/readyz", "/status"):
+            status, told = await asyncio.to_thread(asked, f"{service.probes.url}{path}")
+            assert status == (503 if path == "/readyz" else 200)
+            assert TOKEN not in json.dumps(told)
+        running.cancel()
+        await asyncio.wait((running,))
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,15 @@ class Monitor(Runtime):
 
     Leaving stops reading, then waits for open deliveries for at most `drain_s` seconds; callbacks may still check and
     act meanwhile. It stops nothing on the platform. If the service refuses the credentials (401, 403), the body is
-    ended as `asyncio.timeout` does it, and the error is raised out of the `async with`, bare also where the body was
-    inside an `asyncio.TaskGroup`. Only a group that holds other errors, too, comes as it is, with a note.
+    cancelled, as `asyncio.timeout` does it, and the error is raised out of the `async with`: by itself, also where the
+    body was inside an `asyncio.TaskGroup`. A group that holds other errors as well is raised as it is, with a note.
+
+    Attributes:
+        service: The `TaskService` that it sends requests with, within its budget.
+        lifecycle: The model.
+        account: Whose executions these are.
+        journal: Where events are written down.
+        deliveries: Counts of what became of deliveries to handlers.
     """
 
     @classmethod
@@ -93,6 +100,10 @@ class Monitor(Runtime):
 
         Args:
             execution_ids: The executions.
+
+        Raises:
+            ConfigurationError: One of them is no id: a text that is not empty.
+            MonitorClosedError: The monitor is not running.
         """
         self._check(execution_ids)
         self._watching.begin(execution_ids)
@@ -100,18 +111,26 @@ class Monitor(Runtime):
     def watch_task(self, task_id: str) -> None:
         """Watch all executions of a task, those to come included.
 
-        What had finished before its list is first read, a moment from now, is adopted silently; with a durable journal
-        that was when it was first watched.
+        What had finished before its list is first read, a moment from now, is adopted silently: it counts as known, and
+        no callback is called for it. With a durable journal, that is what had finished before it was first watched.
 
         Args:
             task_id: The task.
+
+        Raises:
+            ConfigurationError: It is no id: a text that is not empty.
+            MonitorClosedError: The monitor is not running.
         """
         self._ensure_open()
         require_id(task_id, "a task")
         self._watching.begin_list(task_id)
 
     def watch_all(self) -> None:
-        """Watch all executions, those to come included. What had finished before is adopted: see `watch_task`."""
+        """Watch all executions, those to come included. What had finished before is adopted: see `watch_task`.
+
+        Raises:
+            MonitorClosedError: The monitor is not running.
+        """
         self._ensure_open()
         self._watching.begin_list(None)
 
@@ -121,8 +140,8 @@ class Monitor(Runtime):
         What a wait, an action or a run is busy with stays watched until that is over.
 
         Args:
-            execution_id: An execution that was watched by its id.
-            task_id: A task that was watched.
+            execution_id: An execution that was watched by its id; None for none.
+            task_id: A task that was watched; None for none.
         """
         if execution_id is None and task_id is None:
             self._watching.end_all()

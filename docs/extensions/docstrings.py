@@ -7,6 +7,7 @@ the network.
 
 from __future__ import annotations
 
+import inspect
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -114,9 +115,11 @@ def restore(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: li
 
 
 def signature(app: Sphinx, what: str, name: str, obj: Any, options: Any, *_: Any) -> tuple[str, str] | None:
-    """Leave out how a class is made that users only get: its `__init__` is not documented."""
-    made = vars(obj).get("__init__") if what == "class" else None
-    return ("", "") if made is not None and not made.__doc__ and not hasattr(obj, "__attrs_attrs__") else None
+    """Leave out how a class is made that users only get: its `__init__` has no docstring, or that is not asked for."""
+    if what != "class" or hasattr(obj, "__attrs_attrs__"):
+        return None
+    is_ours = inspect.isfunction(obj.__init__) and not obj.__init__.__doc__
+    return ("", "") if is_ours or options.get("class-doc-from") == "class" else None
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element) -> nodes.Element | None:

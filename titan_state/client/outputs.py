@@ -121,7 +121,7 @@ class Outputs:
         """Wait until the results can be read, looking for them further and further apart.
 
         Args:
-            timeout: Seconds to wait at most, None for as long as it takes.
+            timeout: Seconds, or a `timedelta`, to wait at most; None for as long as it takes.
 
         Raises:
             ResultsNotReadyError: They could not be read in time.
@@ -155,7 +155,7 @@ class Outputs:
         Args:
             path: The file; or a directory, for a file in it that is named after the execution.
             format: `json` or `csv`.
-            wait: For how many seconds results that are not there yet are waited for.
+            wait: For how many seconds, or which `timedelta`, results that are not there yet are waited for.
             options: See `SaveOptions`.
 
         Returns:
@@ -181,7 +181,7 @@ class Outputs:
 
         Args:
             path: The file; or a directory, for a file in it that is named after the execution.
-            wait: For how many seconds results that are not there yet are waited for.
+            wait: For how many seconds, or which `timedelta`, results that are not there yet are waited for.
             options: See `SaveOptions`.
 
         Returns:
@@ -215,7 +215,7 @@ class Outputs:
 
         Args:
             format: `json` or `csv`.
-            wait: For how many seconds results that are not there yet are waited for.
+            wait: For how many seconds, or which `timedelta`, results that are not there yet are waited for.
             options: See `LoadOptions`.
 
         Raises:

@@ -351,7 +351,7 @@ class Tracker(Knowledge):
             now: The time, in seconds. Whatever is observed from now on is newer than what is taken back.
 
         Returns:
-            The events: of each control action that was about to be sent, and had no answer yet, that it may have been.
+            An `ActionUnknown` for each control action that was about to be sent, and had no answer yet.
         """
         zero, knows = self._chronicle.epoch.timestamp(), self.lifecycle.knows
         gone = now - self.thresholds.retention_s

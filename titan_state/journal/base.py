@@ -36,8 +36,8 @@ class Commit:
     Attributes:
         events: What happened, in order.
         records: The rows of the executions that it changed, as they are after it.
-        lists: The tasks that are watched since, None for all executions, each with its baseline; None for one that is
-            watched no longer.
+        lists: The tasks that are watched since, None for all executions, each with its baseline, which says what had
+            finished when that began; None in its place for one that is watched no longer.
         floor: See `titan_state.core.tracking.state.State`.
         horizon: See `titan_state.core.tracking.state.State`.
     """
@@ -57,7 +57,7 @@ class Delivery:
         position: The event's place in the log.
         event: The event.
         attempts: How often it was tried before, in vain.
-        due: When it is to be tried again; None for at once.
+        due: When it is to be tried again, an aware UTC time; None for at once.
         is_out_of_order: Whether it had been given up, and is tried again because somebody said so: later events of its
             execution were delivered meanwhile.
     """
@@ -78,8 +78,8 @@ class SubscriptionState:
         waiting: How many events of the log it has not looked at; it may not want all of them.
         unfinished: How many deliveries were tried and are to be tried again.
         dead: How many deliveries were given up.
-        created: When it began.
-        seen: When a program last had it open.
+        created: When it began, an aware UTC time.
+        seen: When a program last had it open, an aware UTC time.
         holder: The program that has it open now, None if there is none.
     """
 
@@ -107,8 +107,8 @@ class Letter:
         is_dead: Whether it was given up; else it is to be tried again.
         attempts: How often it was tried.
         error: What went wrong the last time.
-        at: When that was.
-        due: When it is to be tried again; None if it is dead, or at once.
+        at: When that was, an aware UTC time.
+        due: When it is to be tried again, an aware UTC time; None if it is dead, or at once.
     """
 
     subscription: str

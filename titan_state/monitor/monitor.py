@@ -274,7 +274,7 @@ class Monitor(Runtime):
 
         Args:
             execution_id: The execution, or several.
-            timeout: Seconds to wait at most, None for as long as it takes.
+            timeout: Seconds, or a `timedelta`, to wait at most; None for as long as it takes.
             check: Whether an end that is no success is an error. `completed_with_errors` is a success.
 
         Returns:
@@ -307,7 +307,7 @@ class Monitor(Runtime):
 
         Args:
             execution_ids: The executions; each is watched from then on.
-            timeout: Seconds to wait at most for all of them, None for as long as it takes.
+            timeout: Seconds, or a `timedelta`, to wait at most for all of them; None for as long as it takes.
 
         Yields:
             The finished executions.

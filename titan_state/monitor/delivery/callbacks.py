@@ -20,8 +20,9 @@ class Options(TypedDict, total=False):
     Attributes:
         name: The handler's name, by default the qualified name of the callback.
         retries: How often a failed delivery is tried again, 3 by default.
-        backoff: Seconds before the first further attempt, 1 by default; doubled for each one after it, up to 300.
-        timeout: Seconds that one attempt may take, None (the default) for as long as it takes.
+        backoff: Seconds, or a `timedelta`, before the first further attempt, 1 by default; doubled for each one after
+            it, up to 300 s.
+        timeout: Seconds, or a `timedelta`, that one attempt may take; None (the default) for as long as it takes.
         task: Only executions of this task, or of these; all by default.
         since: Where it begins when its name is new to the journal: "now" (the default), "beginning" for everything
             that is in the log, or an aware datetime.

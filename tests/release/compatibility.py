@@ -143,6 +143,9 @@ def main():
     """
     found = interpreters()
     ours = sys.version_info[1]
+    if not found:
+        print(f"no Python from 3.{minors()[0]} to 3.{minors()[-1]} found; 3.{ours} runs all tests", flush=True)
+        return False
     runs = [("oldest", min(found), True)] + [(f"3.{minor}", minor, False) for minor in found if minor != ours]
     FOLDER.mkdir(exist_ok=True)
     print(f"Python {', '.join(f'3.{minor}' for minor in found)} found; 3.{ours} runs all tests", flush=True)

@@ -21,6 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from titan_state import Handlers, IllegalActionError
 from titan_state.core.events import Transitioned
 from titan_state.emulator import Faults, Plan, Step, When
+from titan_state.monitor.local import local_monitor
 from titan_state.telemetry import catalog, safety
 from titan_state.telemetry.catalog import ACCOUNT
 from titan_state.telemetry.open_telemetry import delay_of
@@ -223,6 +224,23 @@ async def test_what_a_monitor_reads_is_no_part_of_where_it_was_entered(service, 
             monitor.watch("long")
             await until(lambda: exported.spans("process"))
     assert all(span.parent is None for span in [*exported.spans("GET"), *exported.spans("process")])
+
+
+async def test_what_another_program_asks_for_is_no_part_of_where_the_monitor_was_entered(
+    service, measured, exported, until, tmp_path
+):
+    """An action that comes through the journal's socket begins a trace, whoever happened to enter the monitor."""
+    service.add(LONG)
+    tracer, journal = exported.tracers.get_tracer("user"), tmp_path / "j.db"
+    with tracer.start_as_current_span("start"):
+        async with measured(journal=journal) as monitor, local_monitor(journal) as other:
+            monitor.watch("long")
+            await until(lambda: exported.total("titan_state.executions", titan_state__status="running"))
+            acting = asyncio.create_task(other.pause("long"))
+            await until(acting.done)
+            assert acting.result().id == "long"
+    (pause,) = exported.spans("pause execution")
+    assert pause.parent is None
 
 
 async def test_what_a_user_asks_for_is_a_part_of_what_asks(service, measured, exported, clock, until):

@@ -44,16 +44,21 @@ def socket_path(journal: Path) -> Path:
 class LocalServer:
     """Answers other programs for a monitor."""
 
-    def __init__(self, methods: Mapping[str, Callable[..., Awaitable[Any]]]) -> None:
+    def __init__(
+        self, methods: Mapping[str, Callable[..., Awaitable[Any]]], *, stand_apart: Callable[[], None] | None = None
+    ) -> None:
         """Make a server that does not listen yet.
 
         Args:
             methods: What it can be asked, by name. A reading is answered by its value.
+            stand_apart: Told in the task of each answer that this is no part of where the server was made; None where
+                nobody needs to know.
         """
         self._path: Path | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods = methods
+        self._stand_apart = stand_apart
         self._is_closed = False
 
     async def open(self, journal: Path) -> None:
@@ -76,7 +81,9 @@ class LocalServer:
             finally:
                 os.umask(before)
         except OSError as error:
-            logger.warning("other programs cannot ask this monitor, %s cannot be used: %s", path, error)
+            logger.warning(
+                "other programs cannot ask this monitor, which goes on without: %s cannot be used: %s", path, error
+            )
         else:
             self._path = path
 
@@ -114,6 +121,8 @@ class LocalServer:
 
     async def answer(self, line: bytes) -> bytes:
         """Return the answer to a question, each as a line."""
+        if self._stand_apart is not None:
+            self._stand_apart()
         try:
             message = read(line)
             method = self._methods.get(message["method"])

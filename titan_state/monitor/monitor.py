@@ -77,7 +77,8 @@ class Monitor(Runtime):
     async def __aenter__(self) -> Self:
         """Open the journal, begin to read, and let other programs ask."""
         await super().__aenter__()
-        self._local = LocalServer(questions(self))
+        apart = None if self._measures is None else self._measures.stand_apart
+        self._local = LocalServer(questions(self), stand_apart=apart)
         try:
             path, serve = getattr(self.journal, "path", None), getattr(self.journal, "serve", None)
             if isinstance(path, Path):

@@ -65,7 +65,7 @@ def drawn_tree():
         branch, name, rest = re.fullmatch(r"([│├└─ ]*)(\w+)(.*)", line).groups()
         del stack[len(branch) // 4 :]
         parents[name] = stack[-1] if stack else None
-        also = re.search(r"\(also an? (\w+)\)", rest)
+        also = re.search(r"\(an? (\w+Error)\)", rest)
         builtin[name] = also.group(1) if also else None
         stack.append(name)
     return parents, builtin

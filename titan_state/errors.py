@@ -2,17 +2,17 @@
 
 ```
 TitanStateError
-├── ConfigurationError            an argument, URL or token that cannot work (also a ValueError)
-├── DefinitionError               a lifecycle that contradicts itself (also a ValueError)
+├── ConfigurationError            an argument, URL or token that cannot work (a ValueError)
+├── DefinitionError               a lifecycle that contradicts itself (a ValueError)
 │   └── UnknownActionError        a control action that there is not
-├── IllegalActionError            the current status does not allow the action; nothing was sent
+├── IllegalActionError            the status does not allow the action; nothing was sent
 ├── ActionRejectedError           the service refused a control action
 ├── ActionOutcomeUnknownError     an action may or may not have been carried out
 ├── RunOutcomeUnknownError        a run may or may not have been started
 ├── ExecutionUnreadableError      a run was started, and its execution could not be read
-├── MonitorClosedError            the monitor is not running (also a RuntimeError)
+├── MonitorClosedError            the monitor is not running (a RuntimeError)
 ├── OutputsUnavailableError       the execution's status has no outputs; nothing was sent
-├── OutputExistsError             a file is there already, and is left alone (also a FileExistsError)
+├── OutputExistsError             a file is there already, left alone (a FileExistsError)
 ├── ForeignOriginError            a media URL points to another host; nothing was sent
 ├── JournalError                  the journal cannot be used
 │   ├── JournalInUseError         another monitor writes it
@@ -23,19 +23,19 @@ TitanStateError
 │   └── SubscriptionInUseError    another program has the subscription open
 ├── TemporaryError                raised by a callback: try this delivery again later
 ├── PermanentError                raised by a callback: do not try this delivery again
-├── WaitError
-│   ├── ExecutionFailedError
-│   ├── ExecutionCancelledError
-│   ├── ExecutionNotFoundError
-│   └── WaitTimeoutError          (also a TimeoutError)
+├── WaitError                     what is waited for did not come
+│   ├── ExecutionFailedError      it ended in failed
+│   ├── ExecutionCancelledError   it ended in cancelled
+│   ├── ExecutionNotFoundError    the service does not know it, or no longer
+│   └── WaitTimeoutError          the time was up (a TimeoutError)
 └── ServiceError                  a request to the Task Service did not succeed
     ├── TransportError            no whole answer arrived
-    │   ├── ConnectionFailedError (also a ConnectionError)
-    │   ├── RequestTimeoutError   (also a TimeoutError)
-    │   └── TokenUnavailableError the function that gives the token failed; nothing was sent
+    │   ├── ConnectionFailedError no connection, or it broke (a ConnectionError)
+    │   ├── RequestTimeoutError   it took too long (a TimeoutError)
+    │   └── TokenUnavailableError the token's function failed; nothing was sent
     ├── ResultsNotReadyError      the results cannot be read yet
     ├── PayloadError              an answer that is not what it should be
-    │   └── BodyTooLargeError
+    │   └── BodyTooLargeError     it is larger than may be read
     └── ResponseError             the service answered with an error
         ├── RedirectError         3xx: redirects are never followed
         ├── BadRequestError       400

@@ -29,6 +29,7 @@ nitpicky = True
 
 html_theme = "furo"
 html_title = f"titan_state {version}"
+html_favicon = "../titan_state/dashboard/static/icon.svg"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
 html_copy_source = False

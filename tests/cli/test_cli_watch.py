@@ -12,7 +12,7 @@ import pytest
 from titan_state.cli import hindrance
 from titan_state.cli.connection import Connection
 from titan_state.core.anomalies import Thresholds
-from titan_state.emulator import Faults, Plan, Scenario, Step
+from titan_state.emulator import Faults, Plan, Scenario, Step, When
 
 HOSTILE = "[red]x[/red]\x1b[2J\r\n"
 
@@ -169,6 +169,16 @@ def test_an_id_that_is_not_known_is_said_to_be_looked_for(serve, titan, monkeypa
         result = titan(command, f"no-such-{command}", service=service)
         assert result.exit_code == 6
         assert f"no-such-{command}: the service does not know it so far; it is looked for" in result.stderr
+
+
+def test_an_id_is_not_said_to_be_unknown_while_the_service_answers_nothing(serve, titan, monkeypatch):
+    """Where there are too many requests nobody has looked yet whether it is there."""
+    monkeypatch.setattr(hindrance, "SOUGHT_S", 0.5)
+    service = serve(faults=Faults(spurious_429=When(every=1)))
+    result = titan("wait", "prices-1", "--timeout", "1.5", service=service)
+    assert result.exit_code == 124
+    assert service.requests
+    assert "does not know it" not in result.stderr
 
 
 def test_a_request_limit_that_is_reached_is_said(serve, start):

@@ -98,8 +98,9 @@ async def sought(monitor: Monitor, execution_id: str) -> AsyncIterator[None]:
 
     async def look() -> None:
         await asyncio.sleep(SOUGHT_S)
-        answered = monitor.service.statistics.answers
-        if answered["4xx"] and not any(one.id == execution_id for one in monitor.executions()):
+        statistics = monitor.service.statistics
+        is_refused = statistics.answers["4xx"] > statistics.throttled  # 429 says nothing of the execution
+        if is_refused and not any(one.id == execution_id for one in monitor.executions()):
             remark(f"{shorten(execution_id)}: the service does not know it so far; it is looked for, it may be new")
 
     looking = asyncio.ensure_future(look())

@@ -14,7 +14,7 @@ from contextlib import closing
 import pytest
 import typer
 
-from titan_state import Monitor, RequestBudget
+from titan_state import Action, Lifecycle, Monitor, RequestBudget
 from titan_state.cli import completion
 from titan_state.cli.app import app
 from titan_state.cli.places import journal_path
@@ -137,6 +137,13 @@ def test_choices_are_offered():
     events = dict(completion.events(""))
     assert {"failed", "finished", "transition", "results-ready", "anomaly:stuck_queued"} <= set(events)
     assert events["anomaly:blind"] == "critical, check first: connectivity, credentials, rate limits"
+
+
+@pytest.mark.parametrize("action", Action)
+def test_where_an_action_is_legal_is_what_the_model_says(action):
+    """Completion does not load the model for it, and must not have another one."""
+    model = Lifecycle.default()
+    assert completion.LEGAL[action] == {status for status in model.statuses if model.verdict(status, action)}
 
 
 def test_events_that_are_offered_are_taken(titan, tmp_path):

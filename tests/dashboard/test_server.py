@@ -147,7 +147,7 @@ async def test_what_nobody_knows(client):
     assert (await client.ask("/api/execution?id=x"))[0] == 404
     assert (await client.ask("/api/timeline?id=x"))[0] == 404
     status, told = await client.ask("/api/execution")
-    assert (status, told["error"]) == (400, "name an execution: ?id=")
+    assert (status, told["error"]) == (400, "no execution is named: add ?id= and its id")
 
 
 async def test_a_timeline_is_drawn(client, monitor, service):
@@ -227,14 +227,14 @@ async def test_the_service_refuses(client, monitor, service):
 @pytest.mark.parametrize(
     ("path", "body", "told"),
     [
-        ("/api/act", b"{", "this is no JSON"),
-        ("/api/act", b"[" * 100_000, "this is no JSON"),
-        ("/api/act", b"[]", "this is no JSON object"),
+        ("/api/act", b"{", "the body is no JSON"),
+        ("/api/act", b"[" * 100_000, "the body is no JSON"),
+        ("/api/act", b"[]", "the body is no JSON object"),
         ("/api/act", b'{"action": "stop"}', "id must be a text"),
         ("/api/act", b'{"id": "a"}', "action must be a text"),
         ("/api/act", b'{"id": "a", "action": "explode"}', "there is no action 'explode'"),
         ("/api/results", b'{"id": 1}', "id must be a text"),
-        ("/api/download", b'{"id": "a", "format": "exe"}', "the format is json or csv"),
+        ("/api/download", b'{"id": "a", "format": "exe"}', "the format must be json or csv"),
     ],
 )
 async def test_questions_that_make_no_sense(client, service, path, body, told):

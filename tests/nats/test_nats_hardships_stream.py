@@ -167,7 +167,7 @@ async def test_what_is_odd_about_subscriptions_does_not_keep_events(opened, monk
     for seq in range(1, 6):
         await journal.append(commit(recent(seq)))
     await journal._leading._tidy()
-    assert "the journal could not be kept in order: the message at position 7 is no subscription" in caplog.text
+    assert "which is tried again in an hour: the message at position 7 is no subscription" in caplog.text
     assert [event.seq for _, event in await journal.log(0, 99)] == [4, 5]
 
 

@@ -82,7 +82,7 @@ def test_everything_that_it_may_say(file, tmp_path):
         (WITH_TOKEN + 'tasks = "a"', "account 1 (shop)", "must be a list"),
         (WITH_TOKEN + 'tasks = ["a", ""]', "account 1 (shop)", "a task is named by its id"),
         (WITH_TOKEN + "tasks = [1]", "account 1 (shop)", "a task is named by its id"),
-        (WITH_TOKEN + 'tasks = ["a", "a"]', "account 1 (shop)", "names one twice"),
+        (WITH_TOKEN + 'tasks = ["a", "a"]', "account 1 (shop)", "leave one out"),
         (WITH_TOKEN + "per_minute = 0", "account 1 (shop)", "per_minute must be"),
         (WITH_TOKEN + "per_minute = true", "account 1 (shop)", "per_minute must be"),
         (WITH_TOKEN + "per_minute = 1.5", "account 1 (shop)", "per_minute must be"),

@@ -91,7 +91,9 @@ class Credential:
                 token = await answer if inspect.isawaitable(answer) else answer
             except Exception as error:
                 name = type(error).__name__
-                raise TokenUnavailableError(f"the function that gives the token raised {name}") from error
+                raise TokenUnavailableError(
+                    f"the function that gives the token raised {name}: see its cause"
+                ) from error
             try:
                 self._take(_checked(token, "the function that gives it returned none"))
             except ConfigurationError as error:

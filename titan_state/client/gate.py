@@ -186,4 +186,4 @@ class Gate:
 
 
 def _closed() -> ConnectionFailedError:
-    return ConnectionFailedError("the client is closed", sent=False)
+    return ConnectionFailedError("the client is closed: make another one", sent=False)

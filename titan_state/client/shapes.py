@@ -32,7 +32,7 @@ def items_of(data: Any, profile: ServiceProfile) -> tuple[Sequence[Any], int | N
             items = data.get(key)
             if isinstance(items, list):
                 return items, next(filter(is_count, map(data.get, profile.total_keys)), None)
-    raise PayloadError("no list is in the answer", body=shown(data))
+    raise PayloadError("no list is in the answer where ServiceProfile.item_keys says", body=shown(data))
 
 
 def each(decode: Callable[[Any], T], items: Sequence[Any]) -> tuple[tuple[T, ...], tuple[PayloadError, ...]]:
@@ -74,7 +74,9 @@ def run_id_of(data: Any, profile: ServiceProfile, task_id: str) -> str:
                 run_id = id_of(value)
                 if run_id is not None and run_id != task_id:
                     return run_id
-    raise PayloadError("the run was accepted, but no id is in the answer", body=shown(data))
+    raise PayloadError(
+        "the run was accepted, but no id is in the answer where ServiceProfile.run_id_keys says", body=shown(data)
+    )
 
 
 def id_of(value: Any) -> str | None:

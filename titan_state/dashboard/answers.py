@@ -83,7 +83,7 @@ def asked(request: web.Request) -> str:
     """
     execution_id = request.query.get("id")
     if not execution_id:
-        raise ConfigurationError("name an execution: ?id=")
+        raise ConfigurationError("no execution is named: add ?id= and its id")
     return execution_id
 
 
@@ -96,9 +96,9 @@ async def question_of(request: web.Request) -> dict[str, Any]:
     try:
         question = json.loads(await request.text())
     except (ValueError, RecursionError, LookupError, web.RequestPayloadError) as error:
-        raise ConfigurationError("this is no JSON") from error
+        raise ConfigurationError('the body is no JSON: send an object such as {"id": "…"}') from error
     if not isinstance(question, dict):
-        raise ConfigurationError("this is no JSON object")
+        raise ConfigurationError('the body is no JSON object: send one such as {"id": "…"}')
     return question
 
 

@@ -140,7 +140,10 @@ class Hub:
                 except Exception as error:  # noqa: BLE001 - a mistake of our own must not end the page for good
                     trouble = self._source.redact(f"the dashboard made a mistake: {error!r}")
             if trouble and trouble != self._trouble:
-                logger.warning("the dashboard could not look for everything: %s", shorten(trouble, 400))
+                logger.warning(
+                    "the dashboard could not look for everything, and goes on trying; pages may show what is old: %s",
+                    shorten(trouble, 400),
+                )
             self._trouble = trouble
 
     async def _look_for_events(self) -> None:

@@ -68,7 +68,7 @@ class News:
                 some = await journal.log(self._position, AT_ONCE)
             except JournalDamagedError as error:
                 if not self._has_warned:
-                    logger.warning("events that cannot be read are not told: %s", error)
+                    logger.warning("events that cannot be read are left out of the pages: %s", error)
                 self._has_warned = True
                 some = await self._one(self._position) or []
                 steps += not some

@@ -107,7 +107,9 @@ class Dashboard:
             ConfigurationError: The host is no address.
         """
         if not host:
-            raise ConfigurationError("name an address of this machine as host, 127.0.0.1 say; 0.0.0.0 stands for all")
+            raise ConfigurationError(
+                "host is empty: name an address of this machine, 127.0.0.1 say; 0.0.0.0 stands for all"
+            )
         self.token = secrets.token_urlsafe(32) if token is None else token
         self.port = port
         self._host = host
@@ -247,6 +249,6 @@ class Dashboard:
         question = await question_of(request)
         execution_id, form = text_of(question, "id"), question.get("format")
         if form != "json" and form != "csv":
-            raise ConfigurationError("the format is json or csv")
+            raise ConfigurationError(f"the format must be json or csv, not {shorten(repr(form))}")
         link = await self._downloads.add(lambda directory: self._source.save(execution_id, form, directory))
         return web.json_response({"url": link})

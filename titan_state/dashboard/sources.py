@@ -38,7 +38,7 @@ PATIENCE_S: Final = 5.0
 NOBODY: Final = (
     "no monitor is running that writes this journal: start titan-state watch, or titan-state dashboard, again"
 )
-SILENT: Final = "a monitor that writes this journal runs, but does not answer"
+SILENT: Final = "a monitor that writes this journal runs, but does not answer: look at its log, or start it again"
 UNTOLD: Final = "on this platform it cannot be told whether a monitor is running that writes this journal"
 
 
@@ -276,7 +276,7 @@ class JournalSource:
         Raises:
             MonitorClosedError: Always; the message names the command to use.
         """
-        raise MonitorClosedError(f"the monitor runs in another program: titan-state export {execution_id}")
+        raise MonitorClosedError(f"the monitor runs in another program: use titan-state export {execution_id}")
 
     def redact(self, text: str) -> str:
         """Return a text without credentials. See `Source.redact`."""

@@ -11,6 +11,7 @@ import attrs
 
 from titan_state.emulator import checks, demo, stories
 from titan_state.emulator.plan import Plan
+from titan_state.errors import shorten
 
 HOW_PLAN = "Plan(steps=…)"
 
@@ -75,7 +76,8 @@ class Scenario:
         for plan in self.plans:
             if plan.note == note:
                 return plan
-        raise KeyError(note)
+        known = ", ".join(repr(plan.note) for plan in self.plans if plan.note)
+        raise KeyError(f"no plan has the note {shorten(repr(note))}; there are {shorten(known) or 'none'}")
 
     @classmethod
     def random(

@@ -15,6 +15,7 @@ from titan_state.emulator.plan import Plan
 from titan_state.emulator.run import Run
 from titan_state.emulator.scenario import Scenario, Task
 from titan_state.emulator.stories import new_id, seeded
+from titan_state.errors import shorten
 
 
 @attrs.frozen
@@ -62,7 +63,7 @@ class World:
         """
         execution_id = plan.id or new_id(self._random)
         if execution_id in self._runs or execution_id in self._planned_ids:
-            raise ValueError(f"there is an execution {execution_id} already")
+            raise ValueError(f"there is an execution {execution_id} already: give the plan another id")
         if plan.task_id is not None and plan.task_id not in self.tasks:
             self.add_task(Task(id=plan.task_id), now=now)
         self._planned_ids.add(execution_id)
@@ -98,7 +99,12 @@ class World:
         Raises:
             KeyError: There is none of that id, or it is not created yet.
         """
-        return self._runs[execution_id]
+        try:
+            return self._runs[execution_id]
+        except KeyError:
+            raise KeyError(
+                f"there is no execution {shorten(repr(execution_id))} now: add one, or wait for it"
+            ) from None
 
     def is_planned(self, execution_id: str) -> bool:
         """Return whether the execution is going to be created later."""

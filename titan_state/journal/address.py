@@ -44,7 +44,9 @@ def journal_of(
     if not isinstance(address, str):
         if all(hasattr(address, name) for name in ("lead", "append", "subscribe")):
             return address
-        raise ConfigurationError(f"a journal is an address or a Journal, not {shorten(repr(address))}")
+        raise ConfigurationError(
+            f"a journal is a path, an address such as sqlite:///titan.db, or a Journal, not {shorten(repr(address))}"
+        )
     if address.startswith(SQLITE) and len(address) > len(SQLITE):
         return _sqlite(Path(address.removeprefix(SQLITE)), clock)
     if address.startswith(NATS):

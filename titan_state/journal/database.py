@@ -72,7 +72,9 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.ProgrammingError as error:
-        raise JournalError(f"the journal {path} was closed ({error})") from error
+        raise JournalError(
+            f"the journal {path} was closed meanwhile ({error}): make another object for further use"
+        ) from error
     except sqlite3.Error as error:
         raise _explained(path, error) from error
     except OSError as error:

@@ -316,11 +316,13 @@ class SqliteJournal:
             try:
                 for name in await self.do(self._overview.expire, now):
                     logger.warning(
-                        "subscription %s was removed: no program has had it open for %g days", name, AGE_S / 86_400
+                        "subscription %s was removed, and begins anew when it is opened: nobody has had it for %g days",
+                        shorten(name),
+                        AGE_S / 86_400,
                     )
                 await self._prune(now - AGE_S, MOST_EVENTS)
             except JournalError as error:
-                logger.warning("the journal could not be pruned: %s", error)
+                logger.warning("the journal could not be pruned, which is tried again in an hour: %s", error)
             await self._clock.sleep(UPKEEP_S)
 
 

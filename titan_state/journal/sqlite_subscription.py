@@ -283,7 +283,11 @@ class SqliteSubscription:
         try:
             await self._journal.do(self._tables.beat, [(self.name, self.cursor)], self._journal.now(), None)
         except JournalUnavailableError as error:
-            logger.warning("it could not be written down how far %s has come: %s", shorten(self.name), error)
+            logger.warning(
+                "it could not be written down how far %s has come, so that events may be delivered to it again: %s",
+                shorten(self.name),
+                error,
+            )
 
 
 def _delivery(known: Exceptional, event: Event) -> Delivery:

@@ -42,7 +42,7 @@ def require_id(value: str, what: str) -> None:
             was not typed in the encoding of this machine.
     """
     if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{what} is named by its id, a text that is not empty, not {value!r}")
+        raise ConfigurationError(f"{what} is named by its id, a text that is not empty, not {shorten(repr(value))}")
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -182,7 +182,12 @@ class Control:
         if found:
             self._accepted(execution_id, action, None)
         else:
-            logger.warning("%s of execution %s shows no effect, it is %s", action, shorten(execution_id), status)
+            logger.warning(
+                "%s of execution %s shows no effect, it is %s; act again if that is still wanted",
+                action,
+                shorten(execution_id),
+                status,
+            )
 
     async def _intend(self, execution_id: str, action: Action, sent_at: float) -> None:
         """Write down that an action is about to be sent, or that it is not, because that cannot be written."""

@@ -181,7 +181,7 @@ class Handlers(Registry):
             self._check_name(handler)
             self._handlers[name] = handler
         elif handler.callback is not callback and handler.callback != callback:
-            raise ConfigurationError(f"two handlers have the name {name!r}: give one of them name=")
+            raise ConfigurationError(f"two handlers have the name {shorten(name)!r}: give one of them another as name=")
         for option, value in chosen.items():
             setattr(handler, option, value)
         handler.filters.append(filter_)

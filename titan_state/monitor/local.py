@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NOT_UNDERSTOOD: Final = "a monitor runs, but what it answers is not understood: it may be of another version"
+NOT_UNDERSTOOD: Final = (
+    "a monitor runs, but what it answers is not understood: it may be of another version, use the same one for both"
+)
 
 
 class LocalMonitor:
@@ -143,9 +145,13 @@ class Socket:
                 await self._writer.drain()
                 line = await self._reader.readline()
             except (OSError, ValueError) as error:
-                raise MonitorClosedError(f"the monitor of this machine cannot be reached any more: {error}") from error
+                raise MonitorClosedError(
+                    f"the monitor of this machine cannot be reached any more, start it again: {error}"
+                ) from error
         if not line:
-            raise MonitorClosedError("the monitor of this machine was left before it answered")
+            raise MonitorClosedError(
+                "the monitor of this machine was left before it answered: start it again, then ask again"
+            )
         return line
 
     async def close(self) -> None:

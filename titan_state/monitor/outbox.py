@@ -186,7 +186,7 @@ class Outbox:
                     return
                 self.trouble = str(error)
                 if delay_s == FIRST_RETRY_S:
-                    logger.error("events wait to be written to the journal: %s", error)  # noqa: TRY400 - no traceback, as above
+                    logger.error("events wait to be written to the journal, which is tried again: %s", error)  # noqa: TRY400 - no traceback, as above
                 self._tell(count, error, impatient_only=True)
                 try:
                     await within(self._clock, delay_s, self._again.wait())

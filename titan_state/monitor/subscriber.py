@@ -171,7 +171,7 @@ class Subscriber:
         """
         async with leading_monitor(self.journal) as found:
             if found is None:
-                raise MonitorClosedError(f"no monitor that writes {self.journal.name} can be asked")
+                raise MonitorClosedError(f"no monitor that writes {self.journal.name} can be asked: start one")
             yield found
 
     async def _follow(self) -> None:

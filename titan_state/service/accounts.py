@@ -155,7 +155,7 @@ def _check_keys(table: dict[str, Any]) -> None:
             raise ConfigurationError(f"there is no {shorten(repr(key))}: {meant}")
     for key in ("name", "url"):
         if key not in table:
-            raise ConfigurationError(f"its {key} is missing")
+            raise ConfigurationError(f'its {key} is missing: write {key} = "…" below [[account]]')
 
 
 def _text(table: dict[str, Any], key: str) -> str:
@@ -178,9 +178,13 @@ def _token(
     variable = _text(table, "token_env")
     token = environ.get(variable, "").strip()
     if not token:
-        raise ConfigurationError(f"the variable {shorten(variable)} that token_env names is not set")
+        raise ConfigurationError(
+            f"the variable {shorten(variable)} that token_env names is not set: set it to the token"
+        )
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError(f"the variable {shorten(variable)} that token_env names holds no token")
+        raise ConfigurationError(
+            f"the variable {shorten(variable)} that token_env names holds no token: set it to that alone"
+        )
     veil.add(token)
     return token
 
@@ -191,7 +195,9 @@ def _tasks(value: Any) -> tuple[str, ...]:
     for task in value:
         require_id(task, "a task")
     if len(set(value)) < len(value):
-        raise ConfigurationError("tasks names one twice")
+        raise ConfigurationError(
+            f"tasks names {shorten(next(one for one in value if value.count(one) > 1))} twice: leave one out"
+        )
     return tuple(value)
 
 
@@ -199,5 +205,7 @@ def _per_minute(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_PER_MINUTE:
-        raise ConfigurationError(f"per_minute must be a whole number from 1 to {MOST_PER_MINUTE}")
+        raise ConfigurationError(
+            f"per_minute must be a whole number from 1 to {MOST_PER_MINUTE}, not {shorten(repr(value))}"
+        )
     return value

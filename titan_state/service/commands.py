@@ -104,7 +104,9 @@ def command_handler(
     kept = _without_secrets(os.environ if environ is None else environ)
     program = shutil.which(argv[0], path=kept.get("PATH"))
     if program is None:
-        raise ConfigurationError(f"there is no program {shorten(repr(argv[0]))} that can be run")
+        raise ConfigurationError(
+            f"there is no program {shorten(repr(argv[0]))} that can be run: install it, or name its path"
+        )
     places = asyncio.Semaphore(at_once)
     time = clock or SystemClock()
 

@@ -168,7 +168,7 @@ def _addresses(accounts: Sequence[Account], journal: str | Path | Callable[[Acco
         ConfigurationError: Two accounts have one name, or one journal that belongs to one account.
     """
     if not accounts:
-        raise ConfigurationError("there is no account to tend")
+        raise ConfigurationError("there is no account to tend: name one at least")
     labels = [one.label for one in accounts]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:

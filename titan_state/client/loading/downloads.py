@@ -214,7 +214,7 @@ class Download:
         """Take in the next bytes, and return where they belong."""
         offset, state.offset = state.offset, state.offset + len(chunk)
         if state.offset > self.limit:
-            raise BodyTooLargeError(f"the file is larger than {self.limit} bytes", request=self.name)
+            raise BodyTooLargeError(f"the file is larger than {self.limit} bytes (max_size)", request=self.name)
         state.look.add(chunk)
         if state.check is not None:
             state.check.add(chunk)

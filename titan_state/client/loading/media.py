@@ -124,7 +124,7 @@ def _split(url: str) -> SplitResult:
     try:
         return urlsplit(_OTHER.sub(lambda found: quote(found[0]), url))
     except ValueError:
-        raise ConfigurationError("a media URL cannot be read") from None
+        raise ConfigurationError("a media URL cannot be read: hand it over as a row holds it") from None
 
 
 def _origin(parts: SplitResult) -> str:

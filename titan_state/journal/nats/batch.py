@@ -106,7 +106,9 @@ def _first(link: Link, data: bytes, count: int) -> int:
         error = told.get("error")
         if error is None:
             if told.get("count") != count:
-                raise JournalError(f"{link.name} has written {told.get('count')} of {count} messages at once")
+                raise JournalError(
+                    f"{link.name} has written {told.get('count')} of {count} messages at once: start the monitor again"
+                )
             return int(told["seq"]) - count + 1
         code, text = error.get("err_code"), shorten(str(error.get("description")))
     except (ValueError, KeyError, AttributeError) as error:

@@ -308,7 +308,7 @@ class Inbox:
     def _trouble(self, text: str) -> None:
         if not self._is_troubled:
             self._is_troubled = True
-            logger.warning("subscription %s gets nothing at present: %s", self._name, text)
+            logger.warning("subscription %s gets nothing at present, and is asked for again: %s", self._name, text)
 
     def _recovered(self) -> None:
         if self._is_troubled and self.is_certain and not any(pull.is_missing for pull in self.pulls):

@@ -336,7 +336,9 @@ class NatsJournal:
             JournalUnavailableError: It is asked too much at once, and has not taken the question.
         """
         if self._parts is None and not self._several:
-            raise MonitorClosedError(f"no monitor has led {shorten(str(self.account))} at {self.name} so far")
+            raise MonitorClosedError(
+                f"no monitor has led {shorten(str(self.account))} at {self.name} so far: start one"
+            )
         return await self._there.talk.ask(question)
 
     # For people.

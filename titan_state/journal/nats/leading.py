@@ -176,9 +176,9 @@ class Leading:
         try:
             await step()
         except JournalError as error:
-            logger.warning("the journal could not be kept in order: %s", error)
+            logger.warning("the journal could not be kept in order, which is tried again in an hour: %s", error)
         except Exception:  # a mistake of ours, or something odd in the stream: the next hour it is tried again
-            logger.exception("the journal could not be kept in order")
+            logger.exception("the journal could not be kept in order, which is tried again in an hour")
 
     async def _prune(self) -> None:
         settings, parts = self._settings, self._parts
@@ -192,16 +192,21 @@ class Leading:
         parts = self._parts
         used = await stream.fullness(parts.link, parts.layout)
         if used < NEARLY_FULL:
-            logger.warning("there is no room for %s, though its own limit is not reached", parts.layout.stream)
+            logger.warning(
+                "there is no room for %s, its own limit not being reached: give the server or its account more storage",
+                parts.layout.stream,
+            )
             return
         count = await parts.reader.count(parts.layout.events())
         dropped = await parts.upkeep.prune(days_ago(self._settings.age_s, parts.link.clock.now()), count // 2)
-        logger.warning("the stream %s is full: %d of %d events were dropped", parts.layout.stream, dropped, count)
+        text = "the stream %s is full: %d of %d events were dropped (nats stream edit --max-bytes keeps more)"
+        logger.warning(text, parts.layout.stream, dropped, count)
 
     async def _expire(self) -> None:
         age_s = self._settings.age_s
         for name in await self._parts.roster.expire(age_s):
-            logger.warning("subscription %s was removed: no program has had it open for %g days", name, age_s / 86_400)
+            text = "subscription %s was removed, and begins anew when it is opened: nobody has had it for %g days"
+            logger.warning(text, shorten(name), age_s / 86_400)
 
     async def _trim(self) -> None:
         for known in await self._parts.roster.known():

@@ -166,7 +166,10 @@ class NatsLease:
                 if self.leader is None:
                     return
                 if not stands_by:
-                    raise JournalInUseError(f"{self.leader} leads this account: there is one monitor at a time")
+                    raise JournalInUseError(
+                        f"{shorten(self.leader)} leads this account, and there is one monitor at a time: end it, "
+                        "or use a Subscriber"
+                    )
                 if self.leader != known:
                     logger.info("standing by: %s leads %s", shorten(self.leader), self._account)
             await self._link.clock.sleep(self.lease_s / ATTEMPTS)
@@ -226,7 +229,11 @@ class NatsLease:
                 self._end(error if isinstance(error, JournalError) else JournalError(str(error)))
             except Exception as error:  # a mistake of ours must not leave a monitor that waits for ever
                 logger.exception("the lease cannot be renewed any more")
-                self._end(JournalError(f"the lease cannot be renewed any more: {error!r}"))
+                self._end(
+                    JournalError(
+                        f"the lease cannot be renewed any more, start the monitor again: {shorten(repr(error))}"
+                    )
+                )
             if was_held and not self.is_held and self._loss is None:
                 logger.warning("%s: the lease cannot be renewed, so no request is sent until it can", self._account)
             elif self.is_held and not was_held:

@@ -311,7 +311,7 @@ class Link:
         except nats.errors.AuthorizationError as error:
             raise JournalError(f"{self.name} refuses the credentials: {self._settings.hint}") from error
         except nats.errors.MaxPayloadError as error:
-            raise JournalError(f"a message is longer than {self.name} takes (max_payload)") from error
+            raise JournalError(f"a message is longer than {self.name} takes: raise its max_payload") from error
         except (nats.errors.Error, OSError, TimeoutError) as error:
             if isinstance(error, nats.errors.Error) and "Authorization" in str(error):
                 raise JournalError(f"{self.name} refuses the credentials: {self._settings.hint}") from error

@@ -94,7 +94,10 @@ async def ensured(link: Link, account: str, settings: Settings) -> Layout:
         await _make(link, Layout(account, settings.partitions), settings)
         found = await existing(link, account)
         if found is None:
-            raise JournalError(f"the stream of {shorten(account)} was removed from {link.name} as soon as it was made")
+            raise JournalError(
+                f"the stream of {shorten(account)} was removed from {link.name} as soon as it was made: look who "
+                "removes it, then start the monitor again"
+            )
     layout, info = found
     asked, kept = settings.replicas, info.config.num_replicas or 1
     if asked > kept:
@@ -205,6 +208,7 @@ def _checked(link: Link, account: str, info: StreamInfo) -> Layout:
     layout = Layout(account, int(partitions))
     if config.subjects != [layout.everything]:
         raise JournalError(
-            f"the stream {config.name} at {link.name} was changed: its subjects must be {layout.everything}"
+            f"the stream {config.name} at {link.name} was changed: its subjects must be {layout.everything} "
+            "(nats stream edit --subjects)"
         )
     return layout

@@ -96,7 +96,9 @@ def checked(options: Options) -> dict[str, Any]:
     retries = options.get("retries")
     if retries is not None:
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-            raise ConfigurationError(f"retries of a handler must be a number of 0 or more, not {retries!r}")
+            raise ConfigurationError(
+                f"retries of a handler must be a whole number of 0 or more, not {shorten(repr(retries))}"
+            )
         found["retries"] = retries
     for option in ("backoff", "timeout"):
         value = options.get(option)

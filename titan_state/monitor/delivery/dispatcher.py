@@ -173,7 +173,11 @@ class Dispatcher:
         if count and self._journal.is_durable:
             logger.info("%d deliveries are left for the next start: %s", count, _named(open_now, count))
         elif count:
-            logger.warning("%d deliveries were given up when the monitor was left: %s", count, _named(open_now, count))
+            logger.warning(
+                "%d deliveries were given up when the monitor was left (a larger drain_s waits longer): %s",
+                count,
+                _named(open_now, count),
+            )
             self.counts.given_up += count
         tasks = {lane.task: (feed, lane) for feed, lane in lanes if lane.task is not None and not lane.task.done()}
         everything = (*self._tasks, *tasks)

@@ -1,7 +1,8 @@
 """How the documentation is built: Sphinx, with pages in Markdown and the reference out of docstrings.
 
 Nothing is fetched while it is built, and nothing from another host when it is read. What is made of the program itself
-is in `extensions/`: docstrings, whose text is Markdown, and the tables and drawings of the model and the command.
+is in `extensions/`: docstrings, whose text is Markdown, the tables and drawings of the model and the command, and the
+titles that links show.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ extensions = [
     "sphinx_copybutton",
     "docstrings",
     "generated",
+    "titles",
 ]
 exclude_patterns = ["_build"]
 nitpicky = True

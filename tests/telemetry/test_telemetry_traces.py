@@ -394,6 +394,8 @@ async def test_numbers_that_cannot_be_read(service, measured, exported, clock, u
         ("/api/v1/executions/executions", "/api/v1/executions/{execution_id}"),
         ("/api/v1/tasks/executions/run", "/api/v1/tasks/{task_id}/run"),
         ("/media/a/b/c.png", "/media/{path}"),
+        ("/files/a/b/c.png", "/{path}"),
+        ("/c.png", "/{path}"),
     ],
 )
 def test_templates(path, template):

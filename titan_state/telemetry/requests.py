@@ -39,7 +39,10 @@ PORTS: Final = {"http": 80, "https": 443}
 
 
 def template_of(path: str) -> str:
-    """Return a path of the Task Service with names in the place of ids: low in cardinality, as metrics need it."""
+    """Return a path of the Task Service with names in the place of ids: low in cardinality, as metrics need it.
+
+    What is none of the API is a medium that rows name elsewhere than under `/media/`: each has a path of its own.
+    """
     parts, found = iter(path.split("/")), []
     for part in parts:
         found.append(part)
@@ -47,7 +50,7 @@ def template_of(path: str) -> str:
             return "/media/{path}"
         if part in IDS and next(parts, None) is not None:
             found.append(IDS[part])
-    return "/".join(found)
+    return "/".join(found) if not IDS.keys().isdisjoint(found) else "/{path}"
 
 
 def shown(url: str, clean: Callable[[str], str], *, is_ours: bool) -> str:

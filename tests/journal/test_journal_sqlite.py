@@ -50,6 +50,35 @@ async def test_files_are_for_their_owner_only(sqlite, path):
     await journal.close()
 
 
+class Overtaken(SqliteJournal):
+    """A journal into which another one writes after one of the steps of its opening."""
+
+    steps, writer = 0, None
+
+    async def do(self, work, *values):
+        found = await super().do(work, *values)
+        self.steps -= 1
+        if self.steps == 0:
+            await write(self.writer, moved("a", 1))
+        return found
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+async def test_what_is_written_while_it_is_opened_is_handed_out(sqlite, path, step):
+    """Whenever another program writes while one that follows opens the file, that one has it after a look at it."""
+    writer, follower = sqlite(), Overtaken(path)
+    await led(writer)
+    follower.steps, follower.writer = step, writer
+    await follower.open()
+    assert follower.steps <= 0
+    subscription = await subscribed(follower, since="beginning")
+    found = ids(await subscription.fetch(9))
+    await follower.poll()
+    found += ids(await subscription.fetch(9))
+    await follower.close()
+    assert found == ["a:1"]
+
+
 async def test_what_is_known_survives(sqlite):
     """State, baselines and marks come back as they were written last; marks never fall."""
     journal = sqlite()

@@ -117,8 +117,8 @@ class SqliteJournal:
         self._is_open = True
         self._store = Store(connection, self.path)
         self._tables, self._overview = Tables(self._store), Overview(self._store)
+        self._version = await self.do(self._tables.version)  # first: what is written in between is news to `poll`
         self._head = await self.do(self._tables.head)
-        self._version = await self.do(self._tables.version)
 
     async def lead(self, account: str) -> State:
         """Take the place of the one writer, and return what the writer before knew. See `Journal.lead`."""

@@ -118,10 +118,10 @@ class Subscriber:
         Raises:
             SubscriptionInUseError: Another program has a subscription of one of these names open.
             JournalError: The journal cannot be used; the message says what to do.
-            ConfigurationError: It runs already.
+            ConfigurationError: It runs already, or has run.
         """
-        if self._failed is not None and not self._failed.done():
-            raise ConfigurationError("this Subscriber runs already: make another one")
+        if self._dispatcher.has_begun or (self._failed is not None and not self._failed.done()):
+            raise ConfigurationError("a Subscriber runs once: make another one")
         self._failed = asyncio.get_running_loop().create_future()
         try:
             await self.journal.open()

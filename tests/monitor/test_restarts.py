@@ -58,6 +58,18 @@ class Lives:
         self.seen.append((event.execution_id, event.source, event.dest))
         self.ids.append(event.id)
 
+    def slow_at_first(self) -> list[str]:
+        """Register a handler whose first call never ends; return the events that it is called for."""
+        calls: list[str] = []
+
+        @self.handlers.on_transition(name="slow")
+        async def slow(event):
+            calls.append(event.id)
+            if len(calls) == 1:
+                await asyncio.Event().wait()
+
+        return calls
+
     def monitor(self, **options) -> Monitor:
         values = {"handlers": self.handlers, "journal": self.path, "budget": RequestBudget(per_minute=60_000)} | options
         return Monitor(self.service.url, self.service.token, **values)
@@ -154,14 +166,7 @@ async def test_a_list_that_is_left_begins_anew(lives, service):
 async def test_unacknowledged_ones_are_delivered_again(lives, service):
     """A delivery that was open when the monitor was left comes again with the same id, and those after it in order."""
     service.add(still("a"))
-    calls = []
-
-    @lives.handlers.on_transition(name="slow")
-    async def slow(event):
-        calls.append(event.id)
-        if len(calls) == 1:
-            await asyncio.Event().wait()
-
+    calls = lives.slow_at_first()
     async with lives.monitor(drain_s=0) as monitor:
         monitor.watch("a")
         await true(lambda: calls)
@@ -176,14 +181,7 @@ async def test_unacknowledged_ones_are_delivered_again(lives, service):
 async def test_a_short_life_delivers_what_was_open(lives, service):
     """A monitor that is left at once delivers what the journal had for its handlers all the same: a script, say."""
     service.add(still("a"))
-    calls = []
-
-    @lives.handlers.on_transition(name="slow")
-    async def slow(event):
-        calls.append(event.id)
-        if len(calls) == 1:
-            await asyncio.Event().wait()
-
+    calls = lives.slow_at_first()
     async with lives.monitor(drain_s=0) as monitor:
         monitor.watch("a")
         await true(lambda: calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,3 +31,18 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Let the long tests begin first, so that no worker is left with one of them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+@pytest.fixture
+def until(clock) -> Callable[..., Awaitable[None]]:
+    """Move the clock in small steps until a condition holds; fail after so many of its seconds."""
+
+    async def run(condition: Callable[[], object], *, seconds: float = 120.0, step: float = 0.25) -> None:
+        deadline = clock.time() + seconds
+        await clock.settle()
+        while not condition():
+            if clock.time() >= deadline:
+                pytest.fail(f"not within {seconds:g} s of the clock")
+            await clock.advance(step)
+
+    return run

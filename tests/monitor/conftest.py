@@ -1,8 +1,8 @@
-"""What the tests of the monitor share: a clock moved by hand, and a way to let it run until something is true."""
+"""What the tests of the monitor share: a clock moved by hand, and what it drives."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,21 +14,6 @@ from titan_state.testing import ManualClock
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
-
-
-@pytest.fixture
-def until(clock: ManualClock) -> Callable[..., Awaitable[None]]:
-    """Move the clock in small steps until a condition holds; fail after so many of its seconds."""
-
-    async def run(condition: Callable[[], object], *, seconds: float = 120.0, step: float = 0.25) -> None:
-        deadline = clock.time() + seconds
-        await clock.settle()
-        while not condition():
-            if clock.time() >= deadline:
-                pytest.fail(f"not within {seconds:g} s of the clock")
-            await clock.advance(step)
-
-    return run
 
 
 @pytest.fixture

@@ -32,21 +32,6 @@ def clock():
 
 
 @pytest.fixture
-def until(clock):
-    """Move the clock in small steps until a condition holds; fail after so many of its seconds."""
-
-    async def run(condition, *, seconds=120.0, step=0.25):
-        deadline = clock.time() + seconds
-        await clock.settle()
-        while not condition():
-            if clock.time() >= deadline:
-                pytest.fail(f"not within {seconds:g} s of the clock")
-            await clock.advance(step)
-
-    return run
-
-
-@pytest.fixture
 async def service(clock):
     """An embedded service without executions, faults or a rate limit, on the clock that is moved by hand."""
     async with TaskServiceEmulator(clock=clock, per_minute=None, token=TOKEN) as emulator:

@@ -17,6 +17,8 @@ from titan_state.core.redaction import redacted, redacted_event, redacted_execut
         ("https://x/media/7?token=abc123", "https://x/media/7?token=[redacted]"),
         ("see /media/7?size=3&token=abc&x=1#top now", "see /media/7?size=3&token=[redacted]&x=1#top now"),
         ("/m?X-Amz-Signature=ff00&access_token=q", "/m?X-Amz-Signature=[redacted]&access_token=[redacted]"),
+        ("/blob?sv=2024&sig=ab%2Fc", "/blob?sv=2024&sig=[redacted]"),
+        ("/blob?design=2", "/blob?design=2"),
         ("Authorization: Bearer eyJhbGciOi.x.y", "Authorization: Bearer [redacted]"),
         ("the token expired", "the token expired"),
         ("a basic failure", "a basic failure"),

@@ -100,7 +100,7 @@ async def test_the_token_is_nowhere(tmp_path, caplog):
             def tell(event):
                 told.append(repr(event))
                 if event.dest == "completed":
-                    raise ValueError(f"the callback of {event!r}")
+                    raise ValueError(f"the callback of {event!r} with {TOKEN}") from KeyError(TOKEN)
 
             @monitor.on_anomaly(name="alarmed")
             def alarm(event):

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 REDACTED: Final = "[redacted]"
 
 _NAMES: Final = (
-    r"(?:[\w-]*[_-])?(?:token|secret|password|passwd|signature|credential|credentials|apikey|api[_-]key|access[_-]key)"
+    r"(?:[\w-]*[_-])?(?:token|secret|password|passwd|signature|sig|credential|credentials|apikey|api[_-]key"
+    r"|access[_-]key)"
 )
 _IN_URL: Final = re.compile(rf"(?i)([?&;]{_NAMES}=)[^&;#\s\"'<>]+")
 _IN_HEADER: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _FIELD: Final = re.compile(rf"(?i)(?:{_NAMES}|[\w-]*(?:Token|Secret|Password|Signature)|authorization|secret_payload)")
-_HINT: Final = re.compile(r"(?i)token|secret|passw|signature|credential|key|bearer|basic")
+_HINT: Final = re.compile(r"(?i)token|secret|passw|sig|credential|key|bearer|basic")
 _DEEPEST: Final = 64
 
 

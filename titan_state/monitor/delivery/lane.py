@@ -104,14 +104,17 @@ async def deliver(feed: Feed, handler: Handler, lane: Lane, delivery: Delivery) 
                 return False
             text = feed.clean("".join(traceback.format_exception_only(error)).strip())
             if delivery.attempts >= handler.retries or isinstance(error, FINAL):
+                trace = "".join(traceback.format_exception(error))
+                clean = feed.clean(trace)
                 logger.log(
                     logging.ERROR,
-                    "handler %s was given up for event %s after %d attempts: %s",
+                    "handler %s was given up for event %s after %d attempts: %s%s",
                     handler.name,
                     shorten(delivery.event.id),
                     delivery.attempts + 1,
                     shorten(text),
-                    exc_info=not isinstance(error, TitanStateError),  # where that came from says nothing more
+                    "" if clean == trace else f"\n{clean}",  # it would show a credential
+                    exc_info=clean == trace and not isinstance(error, TitanStateError),  # else it says nothing more
                 )
                 await feed.subscription.set_aside(delivery, error=text[:LONGEST_ERROR])
                 return False

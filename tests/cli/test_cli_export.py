@@ -12,7 +12,8 @@ import pytest
 
 from titan_state.cli import options
 from titan_state.cli.media import named
-from titan_state.client.loading import files, output_options
+from titan_state.client import output_options
+from titan_state.client.loading import files
 from titan_state.client.service import TaskService
 from titan_state.emulator import Faults, Plan, Scenario, Step, When
 

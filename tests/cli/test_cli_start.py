@@ -79,7 +79,7 @@ def test_missing_extra_is_said_in_one_line(environment):
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "pip install 'titan-state[cli]'" in done.stderr
 

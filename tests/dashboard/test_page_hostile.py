@@ -63,7 +63,7 @@ async def is_harmless(page):
     assert await page.evaluate("window.pwned") is None
     assert (
         await page.locator(
-            "img:not(.brand img), [onload], [onerror], script:not([src^='/static/']), b:has-text('w')"
+            "img:not(.brand img), [onload], [onerror], script:not([src^='/static/']), b:text-matches('^w+$')"
         ).count()
         == 0
     )

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 import yaml
 from exported import HIDDEN, true
-from pages import SCRAPED, Process, monitor_of, named_in, program_of, samples_of
 from prometheus_client import generate_latest
+from scraping import SCRAPED, Process, monitor_of, named_in, program_of, samples_of
 from tokens import TOKEN
 
 from titan_state.emulator import Faults, Plan, Scenario, Step, TaskServiceEmulator, When

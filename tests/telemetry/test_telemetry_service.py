@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from exported import ACCOUNT, true
-from pages import Process
+from scraping import Process
 from tokens import TOKEN
 
 from titan_state.clock import SystemClock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 from contextlib import asynccontextmanager
 
@@ -26,7 +27,7 @@ from titan_state import (
 from titan_state.client.readings import Page
 from titan_state.emulator import Faults, Plan, Step, TaskServiceEmulator
 from titan_state.monitor.local import local_monitor
-from titan_state.monitor.local_server import socket_path
+from titan_state.monitor.local_server import LocalServer, socket_path
 from titan_state.monitor.wire import read, written
 
 THRESHOLDS = Thresholds(not_found_s=0.2, replica_lag_s=0.1)
@@ -116,6 +117,20 @@ async def test_the_socket_is_its_owners(service, path):
         assert stat.S_ISSOCK(mode)
         assert stat.S_IMODE(mode) == 0o600
     assert not socket_path(path).exists()
+
+
+async def test_sockets_leave_the_modes_of_other_files_alone(tmp_path):
+    """Monitors that are entered side by side leave the process's mode for new files as it was."""
+    servers = [LocalServer({}) for _ in range(3)]
+    before = os.umask(0o022)
+    try:
+        await asyncio.gather(*(server.open(tmp_path / f"{n}.db") for n, server in enumerate(servers)))
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+        for server in servers:
+            await server.close()
+    assert [path.name for path in tmp_path.iterdir()] == []
 
 
 async def test_a_deep_journal(service, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +40,24 @@ def socket_path(journal: Path) -> Path:
         return beside
     mark = hashlib.sha256(os.fsencode(journal)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"titan-state-{os.getuid()}" / f"{mark}.sock"
+
+
+def _bound(path: Path) -> socket.socket:
+    """Return a socket at a path, for its owner only.
+
+    What is the mode for all files of the process meanwhile must be taken back before anything else runs: with an
+    `await` in between, two monitors that are entered side by side would leave it changed.
+    """
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        bound.bind(str(path))
+    except BaseException:
+        bound.close()
+        raise
+    finally:
+        os.umask(before)
+    return bound
 
 
 class LocalServer:
@@ -75,11 +94,7 @@ class LocalServer:
                 _own(path.parent)
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()  # of a monitor that was killed: there is one at a time
-            before = os.umask(0o177)
-            try:
-                self._server = await asyncio.start_unix_server(self._serve, path, limit=LONGEST)
-            finally:
-                os.umask(before)
+            self._server = await asyncio.start_unix_server(self._serve, sock=_bound(path), limit=LONGEST)
         except OSError as error:
             logger.warning(
                 "other programs cannot ask this monitor, which goes on without: %s cannot be used: %s", path, error
